@@ -1,0 +1,64 @@
+//! rctx gives C programs the POSIX context functions and stack slicing.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `context` | what a context is: the word that tells the kinds apart, and how each is resumed |
+//! | `posix` | `getcontext`, `setcontext`, `makecontext`, `swapcontext` and their twins |
+//! | `sliced` | the same with a base: contexts that share one C stack |
+//! | `slice` | the engine below it, and the compact handle `rctx_slice_*` |
+//! | `switch` | `rctx_switch`, `rctx_call`, `getstacktop`, `stack_direction` |
+//! | `sigmask` | the policy for signal masks and the environment |
+//! | `stack` | `rctx_stack_alloc`, and what is known of a thread's own stack |
+//! | `arch` | the table of instruction sets; their code is in `arch/` |
+//!
+//! Rust callers: do not use a capture that returns twice (`getcontext`, `rctx_getcontext`,
+//! `rctx_getcontext_sliced`) from Rust. The compiler has no way to be told, and locals may be wrong at
+//! the second return. `swapcontext` and `makecontext` return once and are sound.
+
+#![no_std]
+#![allow(non_camel_case_types)] // the names of C
+
+#[cfg(not(panic = "abort"))]
+compile_error!("rctx switches stacks below the unwinder: build it with panic = \"abort\"");
+
+#[macro_use]
+mod arch;
+mod context;
+mod posix;
+mod sigmask;
+mod slice;
+mod sliced;
+mod stack;
+mod switch;
+
+#[doc(hidden)]
+pub use arch::LAYOUT;
+pub use posix::*;
+pub use sigmask::*;
+pub use slice::{rctx_slice_free, rctx_slice_start, rctx_slice_swap, rctx_slice_t};
+pub use sliced::*;
+pub use stack::{rctx_stack_alloc, rctx_stack_free};
+pub use switch::*;
+
+use core::ffi::{CStr, c_char};
+
+/// The library's version, "major.minor.patch".
+///
+/// Returns a static string that is never freed. Async-signal-safe, thread-safe, cannot fail.
+#[unsafe(no_mangle)]
+pub extern "C" fn rctx_version() -> *const c_char {
+    VERSION.as_ptr()
+}
+
+const VERSION: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => unreachable!(),
+    };
+
+#[cfg(feature = "c-library")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    // SAFETY: abort takes no arguments and does not return.
+    unsafe { libc::abort() }
+}

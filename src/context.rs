@@ -281,19 +281,20 @@ unsafe fn keep_alternate_stack(ucp: *mut ucontext_t) {
     }
 }
 
-/// Where a context function ends: resumes `link`, or ends the thread when there is none.
+/// Where a context function ends: resumes `link`. Returns when there is none and the trampoline shall end the
+/// thread by `pthread_exit`, which unwinds the stack and so must find no Rust frame on it.
 ///
 /// # Safety
 /// Called by a trampoline with the `uc_link` that `makecontext` copied.
-pub unsafe extern "C-unwind" fn finish(link: *const ucontext_t) -> ! {
+pub unsafe extern "C" fn finish(link: *const ucontext_t) {
     // SAFETY: `link` is null or, as the caller of makecontext promised, a context; the rest are libc
-    // functions that end the thread.
+    // functions with valid arguments.
     unsafe {
         if link.is_null() {
             if libc::getpid() == libc::syscall(libc::SYS_gettid) as libc::pid_t {
                 libc::exit(0);
             }
-            pthread_exit(null_mut());
+            return;
         }
         resume_or_fail(link, true);
         // glibc's answer to a uc_link that cannot be resumed is exit(-1); ours says why.
@@ -301,11 +302,6 @@ pub unsafe extern "C-unwind" fn finish(link: *const ucontext_t) -> ! {
         libc::write(libc::STDERR_FILENO, MESSAGE.as_ptr().cast(), MESSAGE.len());
         libc::exit(-1)
     }
-}
-
-unsafe extern "C-unwind" {
-    /// Unwinds the context's stack as it ends the thread, which the libc crate's declaration rules out.
-    fn pthread_exit(value: *mut core::ffi::c_void) -> !;
 }
 
 /// Sets errno and returns -1.

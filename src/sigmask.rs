@@ -17,7 +17,9 @@ pub const RCTX_SIGMASK_NONE: c_int = 1;
 #[derive(Clone, Copy, PartialEq)]
 #[repr(u8)]
 pub enum Policy {
+    /// The mask is saved and installed.
     Posix = RCTX_SIGMASK_POSIX as u8,
+    /// The mask is left alone.
     None = RCTX_SIGMASK_NONE as u8,
 }
 
@@ -108,17 +110,11 @@ unsafe extern "C" {
 #[unsafe(link_section = ".init_array")]
 static READ_ENVIRONMENT: unsafe extern "C" fn() = read_environment;
 
-/// Writes one line to stderr in one call.
+/// Writes one line to stderr, in one call as far as 256 bytes hold it.
 fn report(parts: &[&CStr]) {
     let mut line = [0u8; 256];
-    let mut len = 0;
-    for byte in parts.iter().flat_map(|part| part.to_bytes()) {
-        if len < line.len() {
-            line[len] = *byte;
-            len += 1;
-        }
-    }
-    line[len - 1] = b'\n';
+    let bytes = parts.iter().flat_map(|part| part.to_bytes());
+    let len = line.iter_mut().zip(bytes).map(|(place, byte)| *place = *byte).count();
     // SAFETY: `line` holds `len` bytes.
     unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), len) };
 }

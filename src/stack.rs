@@ -35,8 +35,11 @@ pub unsafe extern "C" fn rctx_stack_alloc(ss: *mut stack_t, size: usize) -> c_in
         return fail(libc::EINVAL);
     }
     let guard = page_size();
-    let Some(size) = size.checked_next_multiple_of(guard) else { return fail(libc::ENOMEM) };
-    let Some(total) = size.checked_add(guard) else { return fail(libc::ENOMEM) };
+    // A page is a power of two.
+    let Some(total) = size.checked_add(2 * guard - 1).map(|total| total & !(guard - 1)) else {
+        return fail(libc::ENOMEM);
+    };
+    let size = total - guard;
     // SAFETY: a fresh mapping at an address of the kernel's choice; what is made accessible lies inside it.
     unsafe {
         const FLAGS: c_int =
@@ -75,7 +78,7 @@ pub unsafe extern "C" fn rctx_stack_free(ss: *mut stack_t) -> c_int {
     // SAFETY: `ss` is not null; the mapping is the one that rctx_stack_alloc made, as the caller promises.
     unsafe {
         let (low, size) = ((*ss).ss_sp, (*ss).ss_size);
-        let aligned = low as usize % guard == 0 && size % guard == 0;
+        let aligned = (low as usize | size) & (guard - 1) == 0;
         if low.is_null() || size == 0 || !aligned {
             return fail(libc::EINVAL);
         }

@@ -413,10 +413,13 @@ unsafe extern "C" fn trampoline() {
         ".cfi_undefined rip",
         "nop", //                                    the unwinder looks up the return address less one
         "mov rdi, rbx", //                           uc_link
-        "call {finish}", //                          does not return
+        "call {finish}", //                          returns when the thread is to end
+        "xor edi, edi",
+        "call {pthread_exit}",
         "ud2",
         ".cfi_endproc",
         finish = sym context::finish,
+        pthread_exit = sym libc::pthread_exit,
     )
 }
 

@@ -1,0 +1,81 @@
+/* What every test program of this folder uses.
+ *
+ * A program's first comment says how it is built and run, one directive a line, each optional:
+ *
+ *     linkings: shared static preload oracle    how it gets the functions (default: shared static)
+ *     options: -O0 -O2 -Os                      built and run once with each (default: these three)
+ *     compilers: gcc clang                      built and run with each (default: gcc)
+ *     flags: -flto -pthread                     added to every build
+ *     valgrind: yes                             the shared -O2 build runs under memcheck as well
+ *     status: 7                                 the exit status that is a success (default: 0)
+ *
+ * `preload` and `oracle` are for programs that include <ucontext.h> only: `preload` runs them with
+ * LD_PRELOAD over the system's libc and proves by the loader's log that the functions bind to us, `oracle`
+ * runs them over the system's libc alone, as the standard that the test itself is held to.
+ *
+ * A program succeeds when its status is right and its last line of output is the end marker, which END()
+ * prints; a program that ends without it has failed.
+ */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHECK(condition)                                                                          \
+    do {                                                                                          \
+        if (!(condition)) {                                                                       \
+            fprintf(stderr, "%s:%d: failed: %s (errno %d)\n", __FILE__, __LINE__, #condition,     \
+                    errno);                                                                       \
+            _Exit(1);                                                                             \
+        }                                                                                         \
+    } while (0)
+
+/* Checks that a call failed with -1 and the given errno. */
+#define CHECK_FAILS(call, error)                                                                  \
+    do {                                                                                          \
+        errno = 0;                                                                                \
+        CHECK((call) == -1);                                                                      \
+        CHECK(errno == (error));                                                                  \
+    } while (0)
+
+static inline void END(void)
+{
+    /* write, not printf: it must be the last line even where stdio was buffered. */
+    static const char marker[] = "rctx-test: end\n";
+    fflush(stdout);
+    if (write(STDOUT_FILENO, marker, sizeof marker - 1) != (ssize_t)(sizeof marker - 1))
+        _Exit(1);
+}
+
+static uint64_t check_random_state;
+
+/* The seed of a randomised test: RCTX_SEED, or one from the clock; printed, so that a failure can be run again. */
+static inline uint64_t seed_random(void)
+{
+    const char *given = getenv("RCTX_SEED");
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    check_random_state = given ? strtoull(given, NULL, 0)
+                               : (uint64_t)now.tv_sec * 1000000007u ^ (uint64_t)now.tv_nsec;
+    if (!check_random_state)
+        check_random_state = 1;
+    printf("seed: RCTX_SEED=%llu\n", (unsigned long long)check_random_state);
+    return check_random_state;
+}
+
+/* xorshift64*, one state for the process. */
+static inline uint64_t next_random(void)
+{
+    check_random_state ^= check_random_state >> 12;
+    check_random_state ^= check_random_state << 25;
+    check_random_state ^= check_random_state >> 27;
+    return check_random_state * 0x2545f4914f6cdd1du;
+}
+#endif

@@ -167,8 +167,6 @@ pub fn check_stack(known: Option<&Slice>, near: usize, far: usize) -> Result<(),
 ///
 /// # Safety
 /// `base` is null or a live capture. Nobody uses pointers into the slice while it is suspended.
-///
-/// cbindgen:postfix=RCTX_RETURNS_TWICE
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 pub unsafe extern "C" fn rctx_slice_start(
@@ -193,8 +191,6 @@ pub unsafe extern "C" fn rctx_slice_start(
 ///
 /// # Safety
 /// As [`rctx_slice_start`]; `to` is null or a live handle.
-///
-/// cbindgen:postfix=RCTX_RETURNS_TWICE
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 pub unsafe extern "C" fn rctx_slice_swap(

@@ -18,7 +18,7 @@
 #![no_std]
 #![allow(non_camel_case_types)] // the names of C
 
-#[cfg(not(panic = "abort"))]
+#[cfg(all(feature = "c-library", not(panic = "abort")))]
 compile_error!("rctx switches stacks below the unwinder: build it with panic = \"abort\"");
 
 #[macro_use]
@@ -55,6 +55,10 @@ const VERSION: &CStr =
         Ok(version) => version,
         Err(_) => unreachable!(),
     };
+
+/// Brings the panic handler to Rust programs; cargo links a shared object along with the rlib, which needs one.
+#[cfg(not(feature = "c-library"))]
+extern crate std;
 
 #[cfg(feature = "c-library")]
 #[panic_handler]

@@ -17,7 +17,7 @@
 //! | `capture_environment`, `own_environment` | function | the floating-point environment |
 //! | `copy` | function | moves stack bytes without calling anything a sanitizer watches |
 //! | `load`, `load_foreign`, `restore` | function | resume; do not return |
-//! | `kernel_frame`, `relocate_frame`, `edit_frame`, `sigreturn` | function | contexts that the kernel made for a signal handler |
+//! | `kernel_frame`, `relocate_frame`, `share_environment`, `edit_frame`, `sigreturn` | function | contexts that the kernel made for a signal handler |
 //!
 //! A body expands to the one `naked_asm!` of an exported function, so that documentation and signature
 //! stand once, in `src/`. Each body writes its own unwind table.

@@ -263,6 +263,8 @@ unsafe fn try_swap(
             if to_itself {
                 return Ok(*from);
             }
+        } else {
+            check_stack(None, near, far)?;
         }
     }
     Ok(to)
@@ -312,12 +314,13 @@ unsafe fn suspend(from: *mut *mut Slice, near: usize, far: usize) -> Result<(), 
         if !fits {
             // Nothing of the old content is needed: not realloc, which would copy it.
             let new = libc::malloc(size_of::<Slice>() + len).cast::<Slice>();
-            if new.is_null() {
+            if !new.is_null() {
+                new.write(Slice { near, len: 0, capacity: len, owner: 0 });
+                *from = new;
+                libc::free(old.cast());
+            } else if !old.as_ref().is_some_and(|old| len <= old.capacity) {
                 return Err(libc::ENOMEM);
             }
-            new.write(Slice { near, len: 0, capacity: len, owner: 0 });
-            *from = new;
-            libc::free(old.cast());
         }
         (**from).save(near, len);
     }

@@ -116,21 +116,21 @@ unsafe fn make(
     func: usize,
     arg: usize,
 ) -> Result<(), c_int> {
-    if ucp.is_null() {
+    if ucp.is_null() || base.is_null() {
         return Err(libc::EFAULT);
     }
     // SAFETY: `ucp` is writable; the slice has room for the frame before it is written.
     unsafe {
-        let far = far_of(base, 0)?;
         let start = arch::stack_pointer(base);
         let near = (start & !(arch::STACK_ALIGN - 1)).wrapping_sub(arch::START_FRAME);
-        let len = far.wrapping_sub(near);
+        let len = (start + arch::CALLEE_AREA).wrapping_sub(near);
         let storage = storage(ucp)?;
         reserve_room(&storage, len)?;
+        far_of(base, near)?;
         if func == 0 {
             return Err(libc::EINVAL);
         }
-        let block = room(ucp, storage, len)?;
+        let block = find_room(ucp, storage, len)?.enter(ucp);
         let slice = &mut block.slice;
         (slice.near, slice.len, slice.owner) = (near, len, arch::thread_pointer());
         let shift = (slice.bytes() as isize).wrapping_sub(near as isize);
@@ -153,29 +153,52 @@ fn reserve_room(storage: &Storage, len: usize) -> Result<(), c_int> {
     }
 }
 
-/// Gets room for `len` bytes of `ucp`. Whatever is returned is entered in `uc_stack`; after an error nothing
-/// has changed.
-///
-/// # Safety
-/// `storage` is that of `ucp`.
-unsafe fn room<'a>(
-    ucp: *mut ucontext_t,
-    storage: Storage<'a>,
-    len: usize,
-) -> Result<&'a mut ContextSlice, c_int> {
-    match storage {
-        Storage::Library(Some(block)) if len <= block.slice.capacity => Ok(block),
-        Storage::Library(_) => {
-            // A little more than asked for, so that a slice of varying depth is soon at rest.
-            let block = slice::allocate(ucp, len.next_multiple_of(64))?;
-            // SAFETY: fresh, for `ucp`, whose memory is the library's.
-            unsafe { slice::adopt(ucp, block) };
-            Ok(block)
+/// Room for a slice. Nothing has changed until it is entered in `uc_stack`.
+enum Room<'a> {
+    /// Where the last slice went.
+    Kept(&'a mut ContextSlice),
+    /// Fresh from malloc.
+    Fresh(&'a mut ContextSlice),
+    /// The caller's, with room for so many bytes.
+    Caller(&'a mut ContextSlice, usize),
+}
+
+/// Finds room for `len` bytes of `ucp`, whose storage was found by [`reserve_room`] to be large enough.
+fn find_room(ucp: *mut ucontext_t, storage: Storage, len: usize) -> Result<Room, c_int> {
+    Ok(match storage {
+        Storage::Library(Some(block)) if len <= block.slice.capacity => Room::Kept(block),
+        // A little more than asked for, so that a slice of varying depth is soon at rest.
+        Storage::Library(_) => Room::Fresh(slice::allocate(ucp, len.next_multiple_of(64))?),
+        Storage::Caller(block, capacity) => Room::Caller(block, capacity),
+    })
+}
+
+impl<'a> Room<'a> {
+    /// Enters the room in `uc_stack`.
+    ///
+    /// # Safety
+    /// It was found for `ucp`.
+    unsafe fn enter(self, ucp: *mut ucontext_t) -> &'a mut ContextSlice {
+        match self {
+            Room::Kept(block) => block,
+            Room::Fresh(block) => {
+                // SAFETY: fresh, for `ucp`, whose memory is the library's.
+                unsafe { slice::adopt(ucp, block) };
+                block
+            }
+            Room::Caller(block, capacity) => {
+                block.context = core::ptr::null();
+                block.slice.capacity = capacity;
+                block
+            }
         }
-        Storage::Caller(block, capacity) => {
-            block.context = core::ptr::null();
-            block.slice.capacity = capacity;
-            Ok(block)
+    }
+
+    /// Gives the room up.
+    fn give_back(self) {
+        if let Room::Fresh(block) = self {
+            // SAFETY: fresh from malloc, and nobody else has seen it.
+            unsafe { libc::free((&raw mut *block).cast()) }
         }
     }
 }
@@ -254,9 +277,10 @@ unsafe fn save(
             Storage::Caller(..) => (held.ss_sp as usize, held.ss_size),
             _ => (0, 0), // malloc's memory is on no stack
         };
+        let in_buffer = |start, len| overlap(start, len, buffer, buffer_len);
         if overlap(oucp as usize, size_of::<ucontext_t>(), near, len)
-            || overlap(buffer, buffer_len, near, len)
-            || (buffer..buffer + buffer_len).contains(&near)
+            || in_buffer(oucp as usize, size_of::<ucontext_t>())
+            || in_buffer(near, len.max(1))
         {
             return Err(libc::EINVAL);
         }
@@ -265,12 +289,18 @@ unsafe fn save(
             Some(ucp) => {
                 let kind = context::classify(ucp)?;
                 context::check_resume(oucp, ucp, kind)?;
+                if in_buffer(ucp as usize, size_of::<ucontext_t>())
+                    || in_buffer(arch::stack_pointer(ucp), 1)
+                {
+                    return Err(libc::EINVAL);
+                }
                 if let Kind::Sliced = kind {
                     let block = ContextSlice::of(ucp);
                     let slice = &block.slice;
                     if slice.far() > far
                         || old == Some(&raw const *block) // an assigned copy of oucp
-                        || overlap(buffer, buffer_len, slice.near, slice.len)
+                        || in_buffer(slice.near, slice.len)
+                        || in_buffer(&raw const *slice as usize, size_of::<slice::Slice>() + slice.len)
                     {
                         return Err(libc::EINVAL);
                     }
@@ -281,9 +311,15 @@ unsafe fn save(
         let known = old.filter(|_| context::is_sliced(context::word(oucp)));
         check_stack(known.map(|block| &(*block).slice), near, far)?;
 
-        let block = room(oucp, storage, len)?;
-        let holds_mask = context::exchange_mask(oucp, target, masked)?;
-        block.slice.save(near, len);
+        let room = find_room(oucp, storage, len)?;
+        let holds_mask = match context::exchange_mask(oucp, target, masked) {
+            Ok(holds_mask) => holds_mask,
+            Err(errno) => {
+                room.give_back();
+                return Err(errno);
+            }
+        };
+        room.enter(oucp).slice.save(near, len);
         Ok(SLICED | holds_mask as usize * MASK)
     }
 }
@@ -319,6 +355,7 @@ unsafe fn copy(dst: *mut ucontext_t, src: *const ucontext_t) -> Result<(), c_int
     // SAFETY: the caller's promise; each block is written within its capacity.
     unsafe {
         let kind = match context::classify(src) {
+            _ if context::is_sliced(context::word(src)) => Kind::Sliced,
             // What cannot be resumed is copied as it is, unless it is an assigned copy already.
             Err(_) if context::is_ours(context::word(src)) || is_zeroed(src) => Kind::Foreign,
             other => other?,
@@ -338,7 +375,7 @@ unsafe fn copy(dst: *mut ucontext_t, src: *const ucontext_t) -> Result<(), c_int
                 let source = &ContextSlice::of(src).slice;
                 let storage = storage(dst)?;
                 reserve_room(&storage, source.len)?;
-                let block = room(dst, storage, source.len)?;
+                let block = find_room(dst, storage, source.len)?.enter(dst);
                 let slice = &mut block.slice;
                 (slice.near, slice.len, slice.owner) = (source.near, source.len, source.owner);
                 arch::copy(slice.bytes(), source.bytes(), source.len);
@@ -381,13 +418,14 @@ unsafe fn copy_frame(
         let storage = storage(dst)?;
         let room_len = len + arch::FRAME_ALIGN;
         reserve_room(&storage, room_len)?;
-        let block = room(dst, storage, room_len)?;
+        let block = find_room(dst, storage, room_len)?.enter(dst);
         (block.slice.near, block.slice.len) = (frame as usize, len);
         block.slice.owner = arch::thread_pointer();
         let copied = block.frame();
         arch::copy(copied.cast(), frame.cast(), len);
         arch::relocate_frame(copied, frame);
         assign(dst, src, arch::KERNEL_UCONTEXT_SIZE);
+        arch::share_environment(dst, copied);
         context::set_word(dst, FRAME);
     }
     Ok(())

@@ -87,6 +87,15 @@ pub unsafe fn relocate_frame(frame: *mut ucontext_t, original: *const ucontext_t
     }
 }
 
+/// Makes the pointer of `ucp` lead to the floating-point state of the frame that it keeps.
+///
+/// # Safety
+/// `ucp` is writable, `frame` a kernel frame.
+pub unsafe fn share_environment(ucp: *mut ucontext_t, frame: *const ucontext_t) {
+    // SAFETY: the caller's promise.
+    unsafe { set_field(ucp, FPREGS, field(frame, FPREGS)) }
+}
+
 /// Takes over what the program wrote into the general registers and the mask of `ucp`.
 ///
 /// # Safety

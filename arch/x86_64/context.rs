@@ -68,10 +68,15 @@ macro_rules! save {
 }
 
 /// From here on the unwinder sees the context at rsi, whatever the registers hold: the CFA is its stack
-/// pointer, and each callee-saved register is where the save put it. DW_OP_breg4 is rsi.
+/// pointer, and each callee-saved register is where the save put it. DW_OP_breg4 is rsi. A table of its own,
+/// marked as a signal's frame is, so that the unwinder looks up the program counter itself and not the byte
+/// before it, which belongs to another function when a fresh context starts at its first instruction.
 macro_rules! cfi_in_context {
     () => {
         concat!(
+            ".cfi_endproc\n",
+            ".cfi_startproc\n",
+            ".cfi_signal_frame\n",
             ".cfi_escape 0x0f, 4, 0x74, ({RSP} & 0x7f) | 0x80, {RSP} >> 7, 0x06\n",
             ".cfi_escape 0x10, 3, 3, 0x74, ({RBX} & 0x7f) | 0x80, {RBX} >> 7\n",
             ".cfi_escape 0x10, 6, 3, 0x74, ({RBP} & 0x7f) | 0x80, {RBP} >> 7\n",
@@ -81,6 +86,13 @@ macro_rules! cfi_in_context {
             ".cfi_escape 0x10, 15, 3, 0x74, ({R15} & 0x7f) | 0x80, {R15} >> 7\n",
             ".cfi_escape 0x10, 16, 3, 0x74, ({RIP} & 0x7f) | 0x80, {RIP} >> 7\n",
         )
+    };
+}
+
+/// Behind a load: the unwinder sees the caller again.
+macro_rules! cfi_of_caller {
+    () => {
+        ".cfi_endproc\n.cfi_startproc"
     };
 }
 
@@ -236,9 +248,8 @@ macro_rules! setcontext {
             "test eax, eax",
             "jnz 7f",
             "mov rsi, r8",
-            ".cfi_remember_state",
             load_context!(),
-            ".cfi_restore_state",
+            cfi_of_caller!(),
             "7:",
             "mov edi, eax",
             "neg edi",
@@ -266,9 +277,8 @@ macro_rules! setcontext {
             "cmp rax, {PLAIN_MASK}",
             "jne 8f",
             "mov rsi, rdi",
-            ".cfi_remember_state",
             load_context!(),
-            ".cfi_restore_state",
+            cfi_of_caller!(),
             "8:",
             "xor esi, esi",
             "jmp {resume_or_fail}" ;
@@ -304,9 +314,8 @@ macro_rules! swapcontext {
             "jnz 7f",
             save!(),
             "mov qword ptr [rdi + {FLAGS}], {PLAIN_MASK}",
-            ".cfi_remember_state",
             load_context!(),
-            ".cfi_restore_state",
+            cfi_of_caller!(),
             "7:",
             "mov edi, eax",
             "neg edi",
@@ -337,9 +346,8 @@ macro_rules! swapcontext {
             "jne 8f",
             save!(),
             "mov qword ptr [rdi + {FLAGS}], {PLAIN}",
-            ".cfi_remember_state",
             load_context!(),
-            ".cfi_restore_state",
+            cfi_of_caller!(),
             "8:",
             swap_slowly!("xor edx, edx") ;
             MASK = const $crate::context::MASK,

@@ -21,7 +21,7 @@
 //! rsp rise to near. On another stack than the target's, the same rule leaves rsp where it is or moves it
 //! below the target's frames; both are free.
 
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
 
 use libc::ucontext_t;
 
@@ -216,8 +216,7 @@ pub unsafe extern "C" fn restore(
     bytes: *const u8,
     len: usize,
 ) -> ! {
-    naked_asm!(
-        ".cfi_startproc",
+    context_asm!(
         ".cfi_undefined rip",
         "mov r8, rdi",
         "mov rdi, rsi",
@@ -228,10 +227,8 @@ pub unsafe extern "C" fn restore(
         "cmp rsp, rax",
         "cmova rsp, rax", //                         never above a byte that is being written
         copy_bytes!(),
-        "mov rdi, r8",
-        "jmp {load}",
-        ".cfi_endproc",
+        "mov rsi, r8",
+        load_context!() ;
         LONG = const LONG,
-        load = sym load,
     )
 }

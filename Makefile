@@ -1,0 +1,115 @@
+# `make help` lists the targets. PREFIX, LIBDIR and DESTDIR mean what they mean everywhere; give PREFIX and
+# LIBDIR to `make` and to `make install` alike, because rctx-run remembers where the library will be.
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+BINDIR = $(PREFIX)/bin
+INCLUDEDIR = $(PREFIX)/include
+DESTDIR ?=
+
+CARGO ?= cargo
+INSTALL ?= install
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+RELEASE = $(TARGET)/release
+
+# The one version is Cargo.toml's. Read without cargo, which root may not have at `sudo make install`.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+MAJOR = $(firstword $(subst ., ,$(VERSION)))
+SONAME = librctx.so.$(MAJOR)
+BUILT = $(RELEASE)/librctx.so $(RELEASE)/$(SONAME) $(RELEASE)/librctx.a $(RELEASE)/rctx-run
+
+CBINDGEN_VERSION = 0.29.4
+CBINDGEN_ROOT = $(TARGET)/tools/cbindgen-$(CBINDGEN_VERSION)
+CBINDGEN = $(CBINDGEN_ROOT)/bin/cbindgen
+# Rust's links and headings in the comments become plain words.
+GENERATE_HEADER = $(CBINDGEN) --quiet --config cbindgen.toml . | sed -z \
+	-e 's/\[`\([^`]*\)`\]/`\1`/g' -e 's/\# Safety\n \* /Safety: /g' -e 's/ \*\n \*\// *\//g' -e 's/\n\n\n*/\n\n/g'
+
+.DEFAULT_GOAL := all
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+SHELL = /bin/bash
+.SHELLFLAGS = -eu -o pipefail -c
+
+.PHONY: all
+all: ## build librctx.so, librctx.a and rctx-run in target/release (the default)
+	RCTX_LIBDIR='$(LIBDIR)' $(CARGO) build --release --locked -p rctx -p rctx-run
+	ln -sf librctx.so $(RELEASE)/$(SONAME)
+
+.PHONY: demo
+demo: deps all ## watch real programs run on our contexts
+	scripts/demo
+
+.PHONY: check
+check: deps all header-check readme-check installcheck lint ## everything that is tested
+	$(CARGO) test --release --locked -p rctx-run
+	$(CARGO) test --release --locked -p rctx-tests
+
+.PHONY: bench
+bench: deps all ## the comparison with glibc and Boost
+	$(CARGO) run --release --locked -p rctx-benches
+
+.PHONY: header
+header: $(CBINDGEN) ## write include/rctx.h
+	$(GENERATE_HEADER) > $(TARGET)/rctx.h
+	cp $(TARGET)/rctx.h include/rctx.h
+
+.PHONY: install
+install: $(BUILT) ## into PREFIX (/usr/local) and LIBDIR (PREFIX/lib), below DESTDIR
+	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BINDIR)'
+	$(INSTALL) -m 755 $(RELEASE)/librctx.so '$(DESTDIR)$(LIBDIR)/librctx.so.$(VERSION)'
+	ln -sf librctx.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
+	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/librctx.so'
+	$(INSTALL) -m 644 $(RELEASE)/librctx.a '$(DESTDIR)$(LIBDIR)/librctx.a'
+	$(INSTALL) -m 644 include/rctx.h '$(DESTDIR)$(INCLUDEDIR)/rctx.h'
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+		pkgconfig/rctx.pc.in > '$(DESTDIR)$(LIBDIR)/pkgconfig/rctx.pc'
+	chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/rctx.pc'
+	$(INSTALL) -m 755 $(RELEASE)/rctx-run '$(DESTDIR)$(BINDIR)/rctx-run'
+
+# Only when something is missing, so that `sudo make install` builds nothing as root.
+$(BUILT):
+	$(MAKE) all
+
+.PHONY: uninstall
+uninstall: ## remove what install put there
+	rm -f '$(DESTDIR)$(LIBDIR)/librctx.so.$(VERSION)' '$(DESTDIR)$(LIBDIR)/$(SONAME)' \
+		'$(DESTDIR)$(LIBDIR)/librctx.so' '$(DESTDIR)$(LIBDIR)/librctx.a' \
+		'$(DESTDIR)$(INCLUDEDIR)/rctx.h' '$(DESTDIR)$(LIBDIR)/pkgconfig/rctx.pc' \
+		'$(DESTDIR)$(BINDIR)/rctx-run'
+
+.PHONY: installcheck
+installcheck: all ## install into a temporary place, use it from there, uninstall
+	scripts/installcheck
+
+.PHONY: clean
+clean: ## remove everything that was built
+	$(CARGO) clean
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+# The parts of check.
+
+.PHONY: deps
+deps:
+	@scripts/install-packages
+
+.PHONY: header-check
+header-check: $(CBINDGEN)
+	$(GENERATE_HEADER) > $(TARGET)/rctx.h
+	@diff -u include/rctx.h $(TARGET)/rctx.h || \
+		{ echo 'include/rctx.h has drifted from src/: run `make header` and commit the result.' >&2; exit 1; }
+
+.PHONY: readme-check
+readme-check: all
+	scripts/run-readme
+
+.PHONY: lint
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+$(CBINDGEN):
+	$(CARGO) install cbindgen --version $(CBINDGEN_VERSION) --locked --root $(CBINDGEN_ROOT)

@@ -1,6 +1,7 @@
 /* What every test program of this folder uses.
  *
- * A program's first comment says how it is built and run, one directive a line, each optional:
+ * A program's first comment says how it is built and run, one directive a line, each optional. A line that
+ * starts with a word of lower-case letters and a colon is a directive; an unknown one is an error.
  *
  *     linkings: shared static preload oracle    how it gets the functions (default: shared static)
  *     options: -O0 -O2 -Os                      built and run once with each (default: these three)
@@ -8,6 +9,8 @@
  *     flags: -flto -pthread                     added to every build
  *     valgrind: yes                             the shared -O2 build runs under memcheck as well
  *     status: 7                                 the exit status that is a success (default: 0)
+ *     environment: RCTX_SIGMASK=none            set for every run, one or more
+ *     stderr: a regular expression              that the one line on stderr matches (default: any output)
  *
  * `preload` and `oracle` are for programs that include <ucontext.h> only: `preload` runs them with
  * LD_PRELOAD over the system's libc and proves by the loader's log that the functions bind to us, `oracle`

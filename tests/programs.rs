@@ -1,0 +1,457 @@
+//! Builds and runs every program of c-tests/ and examples/c/, in every linking, with every option and
+//! compiler that it asks for. The directives in a program's first comment are described in c-tests/check.h;
+//! an example takes the same ones, and needs no end marker.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use object::{Object, ObjectSymbol};
+use rctx_tests::{Outcome, POSIX, SONAME, command, library, root, run, run_tool, words};
+use regex::Regex;
+
+const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
+const END_MARKER: &str = "rctx-test: end";
+
+/// How a program gets the functions.
+#[derive(Clone, Copy, PartialEq)]
+enum Linking {
+    Shared,
+    Static,
+    Preload,
+    Oracle,
+    Valgrind,
+}
+
+const LINKINGS: [(&str, Linking); 5] = [
+    ("shared", Linking::Shared),
+    ("static", Linking::Static),
+    ("preload", Linking::Preload),
+    ("oracle", Linking::Oracle),
+    ("valgrind", Linking::Valgrind),
+];
+
+fn linking(word: &str) -> Outcome<(&'static str, Linking)> {
+    let row = LINKINGS.iter().find(|row| row.0 == word);
+    row.copied()
+        .ok_or_else(|| format!("{word:?} is no linking"))
+}
+
+fn linkings(words: &[String]) -> Outcome<Vec<(&'static str, Linking)>> {
+    words.iter().map(|word| linking(word)).collect()
+}
+
+/// A source file and what its directives say.
+#[derive(Clone)]
+struct Program {
+    source: PathBuf,
+    linkings: Vec<(&'static str, Linking)>,
+    options: Vec<String>,
+    compilers: Vec<String>,
+    flags: Vec<String>,
+    environment: Vec<(String, String)>,
+    stderr: Option<Regex>,
+    status: i32,
+    needs_end_marker: bool,
+}
+
+impl Program {
+    fn read(source: &Path, needs_end_marker: bool) -> Outcome<Program> {
+        let text = fs::read_to_string(source).map_err(|error| error.to_string())?;
+        Program::parse(source, &text, needs_end_marker)
+            .map_err(|error| format!("{}: {error}", source.display()))
+    }
+
+    fn parse(source: &Path, text: &str, needs_end_marker: bool) -> Outcome<Program> {
+        let split = |list: &str| {
+            list.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let mut program = Program {
+            source: source.to_owned(),
+            linkings: linkings(&split("shared static"))?,
+            options: split("-O0 -O2 -Os"),
+            compilers: split("gcc"),
+            flags: Vec::new(),
+            environment: Vec::new(),
+            stderr: None,
+            status: 0,
+            needs_end_marker,
+        };
+        let mut valgrind = false;
+        let comment = text
+            .strip_prefix("/*")
+            .and_then(|text| text.split_once("*/"));
+        for line in comment.map_or("", |comment| comment.0).lines() {
+            let line = line.trim_start_matches([' ', '*']);
+            let Some((name, value)) = line.split_once(':') else {
+                continue;
+            };
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase()) {
+                continue; // prose
+            }
+            let list = split(value);
+            match name {
+                "linkings" => program.linkings = linkings(&list)?,
+                "options" => program.options = list,
+                "compilers" => program.compilers = list,
+                "flags" => program.flags = list,
+                "environment" => {
+                    let pairs = list.iter().map(|pair| {
+                        let (name, value) = pair.split_once('=').ok_or("environment: no =")?;
+                        Ok((name.to_owned(), value.to_owned()))
+                    });
+                    program.environment = pairs.collect::<Outcome<_>>()?;
+                }
+                "stderr" => {
+                    let whole = Regex::new(&format!("^(?:{})\n$", value.trim()));
+                    program.stderr = Some(whole.map_err(|error| error.to_string())?);
+                }
+                "status" => {
+                    program.status = value
+                        .trim()
+                        .parse()
+                        .map_err(|_| format!("status:{value}"))?;
+                }
+                "valgrind" if value.trim() == "yes" => valgrind = true,
+                _ => return Err(format!("unknown directive {line:?}")),
+            }
+        }
+        if valgrind {
+            program.linkings.push(linking("valgrind")?);
+        }
+        Ok(program)
+    }
+
+    fn name(&self) -> String {
+        self.source
+            .file_stem()
+            .expect("a source file")
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// One test for each linking, option and compiler.
+    fn trials(&self, chosen: Option<&[(&str, Linking)]>) -> Vec<Trial> {
+        let mut trials = Vec::new();
+        for &(word, linking) in &self.linkings {
+            if chosen.is_some_and(|chosen| !chosen.iter().any(|row| row.1 == linking)) {
+                continue;
+            }
+            for compiler in self.compilers() {
+                for option in &self.options {
+                    if linking == Linking::Valgrind && option != "-O2" {
+                        continue;
+                    }
+                    let tool = Path::new(&compiler[0]).file_name().unwrap_or_default();
+                    let name = format!("{}/{word}/{option}/{}", self.name(), tool.display());
+                    let directory = scratch(&name);
+                    let (program, compiler, option) =
+                        (self.clone(), compiler.clone(), option.clone());
+                    trials.push(trial(name, move || {
+                        let binary = program.build(linking, &compiler, &option, &directory)?;
+                        program.check(linking, &binary, &directory)
+                    }));
+                }
+            }
+        }
+        trials
+    }
+
+    /// The words of each compiler that this program is built with.
+    fn compilers(&self) -> Vec<Vec<String>> {
+        let is_cxx = self
+            .source
+            .extension()
+            .is_some_and(|extension| extension == "cc");
+        if let Some(words) = words(if is_cxx { "RCTX_CXX" } else { "RCTX_CC" }) {
+            return vec![words];
+        }
+        let compilers = self
+            .compilers
+            .iter()
+            .map(|name| match (is_cxx, name.as_str()) {
+                (true, "gcc") => "g++".to_owned(),
+                (true, "clang") => "clang++".to_owned(),
+                _ => name.clone(),
+            });
+        compilers.map(|name| vec![name]).collect()
+    }
+
+    fn build(
+        &self,
+        linking: Linking,
+        compiler: &[String],
+        option: &str,
+        directory: &Path,
+    ) -> Outcome<PathBuf> {
+        let binary = directory.join(self.name());
+        let mut compile = command(compiler);
+        compile.args(["-Wall", "-Wextra", "-Werror", "-g", option]);
+        compile.arg("-I").arg(root().join("include"));
+        compile.arg("-o").arg(&binary).arg(&self.source);
+        compile.args(&self.flags); // libraries come behind what uses them
+        match linking {
+            Linking::Shared | Linking::Valgrind => {
+                let libraries = library_links()?;
+                compile.arg("-L").arg(&libraries).arg("-lrctx");
+                compile.arg(format!("-Wl,-rpath,{}", libraries.display()));
+            }
+            Linking::Static => {
+                compile
+                    .arg("-static")
+                    .arg(library(Path::new(SCRATCH), "librctx.a")?);
+                compile.args(POSIX.map(|name| format!("-Wl,--trace-symbol={name}")));
+            }
+            Linking::Preload | Linking::Oracle => {}
+        }
+        let built = run_tool(&mut compile, directory)?;
+        if linking == Linking::Static {
+            let elsewhere =
+                |line: &&str| line.contains("definition of ") && !line.contains("librctx.a(");
+            let log = [built.stdout, built.stderr].concat();
+            if let Some(line) = log.lines().find(elsewhere) {
+                return Err(format!("a function does not come from the archive: {line}"));
+            }
+        }
+        Ok(binary)
+    }
+
+    fn check(&self, linking: Linking, binary: &Path, directory: &Path) -> Outcome {
+        let preload = match linking {
+            Linking::Preload => Some(library_links()?.join(SONAME)),
+            _ => None,
+        };
+        self.check_with(linking, preload.as_deref(), binary, directory)
+    }
+
+    fn check_with(
+        &self,
+        linking: Linking,
+        preload: Option<&Path>,
+        binary: &Path,
+        directory: &Path,
+    ) -> Outcome {
+        let log = directory.join("bindings");
+        let mut loader = Vec::new();
+        if matches!(linking, Linking::Shared | Linking::Preload) {
+            // All bindings at the start, so that the log has those of functions not called as well.
+            loader.push(("LD_BIND_NOW", "1".to_owned()));
+            loader.push(("LD_DEBUG", "bindings".to_owned()));
+            loader.push(("LD_DEBUG_OUTPUT", log.display().to_string()));
+        }
+        if let Some(library) = preload {
+            loader.push(("LD_PRELOAD", library.display().to_string()));
+        }
+        let mut run_it = match (words("RCTX_RUNNER"), linking) {
+            (_, Linking::Valgrind) => {
+                let mut valgrind = Command::new("valgrind");
+                valgrind.args(["-q", "--error-exitcode=99", "--leak-check=full"]);
+                valgrind.args([
+                    "--show-leak-kinds=definite",
+                    "--errors-for-leak-kinds=definite",
+                ]);
+                valgrind.arg(binary);
+                valgrind
+            }
+            (Some(runner), _) => {
+                // For the program's loader, not for the runner's own.
+                let list: Vec<_> = loader.drain(..).map(|(k, v)| format!("{k}={v}")).collect();
+                let mut command = command(&runner);
+                if !list.is_empty() {
+                    command.env("QEMU_SET_ENV", list.join(","));
+                }
+                command.arg(binary);
+                command
+            }
+            (None, _) => Command::new(binary),
+        };
+        run_it
+            .envs(loader)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let run = run(&mut run_it, directory)?;
+
+        if run.status.code() != Some(self.status) {
+            return Err(run.describe(&format!("the status is not {}", self.status), &run_it));
+        }
+        if self.needs_end_marker && run.stdout.lines().last() != Some(END_MARKER) {
+            return Err(run.describe("the end marker is missing", &run_it));
+        }
+        if self
+            .stderr
+            .as_ref()
+            .is_some_and(|expected| !expected.is_match(&run.stderr))
+        {
+            return Err(run.describe("stderr is not as expected", &run_it));
+        }
+        if matches!(linking, Linking::Shared | Linking::Preload) {
+            let log = format!("{}.{}", log.display(), run.pid);
+            check_bindings(binary, Path::new(&log), linking == Linking::Preload)?;
+        }
+        Ok(())
+    }
+}
+
+/// Proves by the loader's own log that each of the four functions that `binary` imports is ours. (A preload
+/// that cannot be loaded is only a warning: the program would run on the system's.)
+fn check_bindings(binary: &Path, log: &Path, must_import: bool) -> Outcome {
+    let text = |error| format!("{}: {error}", log.display());
+    let log = fs::read_to_string(log).map_err(text)?;
+    let imported = imports(binary)?;
+    let imported: Vec<_> = POSIX
+        .into_iter()
+        .filter(|name| imported.iter().any(|it| it == name))
+        .collect();
+    if must_import && imported.is_empty() {
+        return Err("the program imports none of the four functions".into());
+    }
+    let from = format!("binding file {} ", binary.display());
+    let to = format!("/{SONAME} [");
+    for name in imported {
+        let symbol = format!("`{name}'");
+        let bindings: Vec<_> = log
+            .lines()
+            .filter(|line| line.contains(&from) && line.contains(&symbol))
+            .collect();
+        if bindings.is_empty() || bindings.iter().any(|line| !line.contains(&to)) {
+            return Err(format!(
+                "{name} is not bound to {SONAME}:\n{}",
+                bindings.join("\n")
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn imports(binary: &Path) -> Outcome<Vec<String>> {
+    let data = fs::read(binary).map_err(|error| error.to_string())?;
+    let file = object::File::parse(&*data).map_err(|error| error.to_string())?;
+    let undefined = file.dynamic_symbols().filter(ObjectSymbol::is_undefined);
+    Ok(undefined
+        .filter_map(|symbol| symbol.name().ok().map(str::to_owned))
+        .collect())
+}
+
+/// A directory in which the linker and the loader find the shared library under the names that they look
+/// for; made once.
+fn library_links() -> Outcome<PathBuf> {
+    static MADE: OnceLock<Outcome<PathBuf>> = OnceLock::new();
+    let make = || {
+        let file = library(Path::new(SCRATCH), "librctx.so")?;
+        let directory = Path::new(SCRATCH).join("lib");
+        let attempt = || {
+            fs::create_dir_all(&directory)?;
+            for name in ["librctx.so", SONAME] {
+                let link = directory.join(name);
+                let _ = fs::remove_file(&link); // an earlier run's
+                std::os::unix::fs::symlink(&file, link)?;
+            }
+            Ok(())
+        };
+        attempt().map_err(|error: std::io::Error| error.to_string())?;
+        Ok(directory)
+    };
+    MADE.get_or_init(make).clone()
+}
+
+/// A directory of a test's own, empty.
+fn scratch(name: &str) -> PathBuf {
+    Path::new(SCRATCH).join("programs").join(name)
+}
+
+fn trial(name: String, test: impl FnOnce() -> Outcome + Send + 'static) -> Trial {
+    let directory = scratch(&name);
+    Trial::test(name, move || {
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory)?;
+        test().map_err(Failed::from)
+    })
+}
+
+/// The harness on programs that must not pass: each needs what `expected` says.
+fn self_tests() -> Vec<Trial> {
+    const BODY: &str = "#include <stdio.h>\n#include <ucontext.h>\nint main(void)\n\
+        { ucontext_t here; return puts(\"end\") < 0 || getcontext(&here); }\n";
+    let refuses = |name: &str,
+                   directive: &'static str,
+                   preload: Option<&'static str>,
+                   expected: &'static str| {
+        let name = format!("harness/{name}");
+        let directory = scratch(&name);
+        trial(name, move || {
+            let source = directory.join("program.c");
+            let text = format!("/* A program.\n * {directive}\n */\n{BODY}");
+            fs::write(&source, text).map_err(|error| error.to_string())?;
+            let attempt = || {
+                let linking = if preload.is_some() {
+                    Linking::Preload
+                } else {
+                    Linking::Oracle
+                };
+                let program = Program::read(&source, directive.is_empty() && preload.is_none())?;
+                let binary = program.build(linking, &program.compilers()[0], "-O2", &directory)?;
+                program.check_with(linking, preload.map(Path::new), &binary, &directory)
+            };
+            match attempt() {
+                Err(message) if message.contains(expected) => Ok(()),
+                other => Err(format!("expected {expected:?}, got {other:?}")),
+            }
+        })
+    };
+    vec![
+        refuses("end_marker", "", None, "the end marker is missing"),
+        refuses("status", "status: 7", None, "the status is not 7"),
+        refuses(
+            "stderr",
+            "stderr: a line",
+            None,
+            "stderr is not as expected",
+        ),
+        refuses("directive", "linking: shared", None, "unknown directive"),
+        refuses("linking", "linkings: sharde", None, "is no linking"),
+        refuses(
+            "binding",
+            "",
+            Some("/nonexistent.so"),
+            "getcontext is not bound",
+        ),
+    ]
+}
+
+fn sources(directory: &str) -> Outcome<Vec<PathBuf>> {
+    let path = root().join(directory);
+    let entries = fs::read_dir(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut sources: Vec<_> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|it| it == "c" || it == "cc"))
+        .collect();
+    sources.sort();
+    Ok(sources)
+}
+
+fn collect() -> Outcome<Vec<Trial>> {
+    let chosen = words("RCTX_LINKINGS")
+        .map(|words| linkings(&words))
+        .transpose()?;
+    let mut trials = self_tests();
+    for (directory, needs_end_marker) in [("c-tests", true), ("examples/c", false)] {
+        for source in sources(directory)? {
+            trials.extend(Program::read(&source, needs_end_marker)?.trials(chosen.as_deref()));
+        }
+    }
+    Ok(trials)
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    match collect() {
+        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

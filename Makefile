@@ -7,6 +7,9 @@ BINDIR = $(PREFIX)/bin
 INCLUDEDIR = $(PREFIX)/include
 DESTDIR ?=
 
+# Read by rctx-run's build, and by nothing when it runs.
+export RCTX_INSTALL_LIBDIR = $(LIBDIR)
+
 CARGO ?= cargo
 INSTALL ?= install
 TARGET = $(or $(CARGO_TARGET_DIR),target)
@@ -33,7 +36,7 @@ SHELL = /bin/bash
 
 .PHONY: all
 all: ## build librctx.so, librctx.a and rctx-run in target/release (the default)
-	RCTX_LIBDIR='$(LIBDIR)' $(CARGO) build --release --locked -p rctx -p rctx-run
+	$(CARGO) build --release --locked -p rctx -p rctx-run
 	ln -sf librctx.so $(RELEASE)/$(SONAME)
 
 .PHONY: demo

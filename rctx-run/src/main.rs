@@ -19,7 +19,7 @@ use lexopt::prelude::*;
 const POLICIES: [&str; 2] = ["posix", "none"];
 const SONAME: &str = concat!("librctx.so.", env!("CARGO_PKG_VERSION_MAJOR"));
 /// Where `make install` puts the library; set by the Makefile.
-const LIBDIR: Option<&str> = option_env!("RCTX_LIBDIR");
+const LIBDIR: Option<&str> = option_env!("RCTX_INSTALL_LIBDIR");
 
 const USAGE: &str = "\
 Usage: rctx-run [--sigmask=posix|none] PROGRAM [ARG...]
@@ -169,12 +169,10 @@ fn find_library() -> Result<PathBuf, Failure> {
     places.extend(LIBDIR.map(PathBuf::from));
     let library = places
         .iter()
-        .find_map(|place| place.join(SONAME).canonicalize().ok())
+        .filter_map(|place| Some(place.canonicalize().ok()?.join(SONAME)))
+        .find(|library| library.exists())
         .ok_or_else(|| {
-            let places: Vec<_> = places
-                .iter()
-                .map(|place| place.display().to_string())
-                .collect();
+            let places: Vec<_> = places.iter().map(show).collect();
             Failure::not_found(format!("{SONAME} is in none of: {}", places.join(", ")))
         })?;
     // The loader splits LD_PRELOAD at spaces and colons, expands what begins with a dollar sign, and has no

@@ -11,6 +11,7 @@ use libc::{sigset_t, ucontext_t};
 
 use crate::arch::{self, KernelFrame};
 use crate::sigmask::{self, Policy};
+use crate::sanitizer;
 use crate::slice::ContextSlice;
 
 /// The upper bits of the word of every context of ours: "rct" and the state below.
@@ -128,7 +129,11 @@ unsafe fn mask_of(ucp: *const ucontext_t, kind: Kind) -> *const sigset_t {
         }
     };
     // SAFETY: the field lies inside the context.
-    if held { unsafe { &raw const (*ucp).uc_sigmask } } else { null() }
+    if held {
+        unsafe { &raw const (*ucp).uc_sigmask }
+    } else {
+        null()
+    }
 }
 
 /// Installs the mask of `ucp` and stores the one before in `oucp`, as the policy says.
@@ -147,7 +152,11 @@ pub unsafe fn exchange_mask(
     // SAFETY: the caller's promise; the old mask's field lies inside `oucp`.
     unsafe {
         let new = ucp.map_or(null(), |(ucp, kind)| mask_of(ucp, kind));
-        let old = if oucp.is_null() { null_mut() } else { &raw mut (*oucp).uc_sigmask };
+        let old = if oucp.is_null() {
+            null_mut()
+        } else {
+            &raw mut (*oucp).uc_sigmask
+        };
         if !(new.is_null() && old.is_null()) {
             sigmask::exchange(new, old)?;
         }
@@ -232,8 +241,9 @@ pub unsafe extern "C" fn resume(ucp: *const ucontext_t) -> ! {
         match classify(ucp) {
             Ok(Kind::Plain) => arch::load(ucp),
             Ok(Kind::Sliced) => {
-                let slice = ContextSlice::of(ucp);
-                arch::restore(ucp, slice.slice.near, slice.slice.bytes(), slice.slice.len)
+                let slice = &ContextSlice::of(ucp).slice;
+                sanitizer::wipe_for_resume(slice.near, slice.far());
+                arch::restore(ucp, slice.near, slice.bytes(), slice.len)
             }
             Ok(Kind::Foreign) => arch::load_foreign(ucp),
             Ok(Kind::Kernel) => resume_frame(ucp.cast_mut()),
@@ -324,4 +334,3 @@ pub const fn overlap(start: usize, len: usize, other: usize, other_len: usize) -
 
 /// The slow path must find the word where the fast path looks for it.
 const _: () = assert!(offset_of!(ucontext_t, uc_flags) == 0 && size_of::<sigset_t>() >= 8);
-

@@ -8,6 +8,7 @@
 //! | `slice` | the engine below it, and the compact handle `rctx_slice_*` |
 //! | `switch` | `rctx_switch`, `rctx_call`, `getstacktop`, `stack_direction` |
 //! | `sigmask` | the policy for signal masks and the environment |
+//! | `sanitizer` | what AddressSanitizer is told |
 //! | `stack` | `rctx_stack_alloc`, and what is known of a thread's own stack |
 //! | `arch` | the table of instruction sets; their code is in `arch/` |
 //!
@@ -25,6 +26,7 @@ compile_error!("rctx switches stacks below the unwinder: build it with panic = \
 mod arch;
 mod context;
 mod posix;
+mod sanitizer;
 mod sigmask;
 mod slice;
 mod sliced;

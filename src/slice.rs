@@ -8,6 +8,7 @@ use libc::ucontext_t;
 
 use crate::arch;
 use crate::context::{self, fail, overlap};
+use crate::sanitizer;
 use crate::stack::same_stack;
 
 /// A suspended piece of a thread's stack. The bytes follow.
@@ -48,7 +49,9 @@ impl Slice {
         let hit = |start, len| overlap(start, len, self.near, self.len);
         if self.owner != arch::thread_pointer()
             || hit(itself, size_of::<Slice>() + self.len)
-            || contexts.iter().any(|&ucp| hit(ucp as usize, size_of::<ucontext_t>()))
+            || contexts
+                .iter()
+                .any(|&ucp| hit(ucp as usize, size_of::<ucontext_t>()))
         {
             return Err(libc::EINVAL);
         }
@@ -66,6 +69,7 @@ impl Slice {
         self.owner = arch::thread_pointer();
         // SAFETY: the caller's promise; the stack from `near` on is readable up to the base.
         unsafe { arch::copy(self.bytes(), near as *const u8, len) }
+        sanitizer::wipe(near, near + len);
     }
 
     /// Whether the bytes from `near` to `far` are known to be one stack, because more of it was saved here.
@@ -120,7 +124,9 @@ impl ContextSlice {
     /// The copied kernel frame that a context of the kind FRAME keeps here, aligned as the original was.
     pub fn frame(&self) -> *mut ucontext_t {
         let bytes = self.slice.bytes();
-        bytes.wrapping_add(self.slice.near.wrapping_sub(bytes as usize) % arch::FRAME_ALIGN).cast()
+        bytes
+            .wrapping_add(self.slice.near.wrapping_sub(bytes as usize) % arch::FRAME_ALIGN)
+            .cast()
     }
 }
 
@@ -139,7 +145,11 @@ pub unsafe fn far_of(base: *const ucontext_t, near: usize) -> Result<usize, c_in
         let far = arch::stack_pointer(base).wrapping_add(arch::CALLEE_AREA);
         let captured_here =
             context::is_ours(context::word(base)) && arch::owner(base) == arch::thread_pointer();
-        if captured_here && far >= near { Ok(far) } else { Err(libc::EINVAL) }
+        if captured_here && far >= near {
+            Ok(far)
+        } else {
+            Err(libc::EINVAL)
+        }
     }
 }
 
@@ -149,7 +159,11 @@ pub fn check_stack(known: Option<&Slice>, near: usize, far: usize) -> Result<(),
     if known.is_some_and(|slice| slice.knows(near, far)) {
         return Ok(());
     }
-    if same_stack(near, far.wrapping_sub(arch::CALLEE_AREA))? { Ok(()) } else { Err(libc::EINVAL) }
+    if same_stack(near, far.wrapping_sub(arch::CALLEE_AREA))? {
+        Ok(())
+    } else {
+        Err(libc::EINVAL)
+    }
 }
 
 /// Suspends the caller into `*from` and calls `func(arg)` at `base`'s position on the stack.
@@ -224,11 +238,18 @@ pub unsafe extern "C" fn swap(
     near: usize,
 ) -> *const Slice {
     // SAFETY: the pointers are checked for null; else they are what the caller vouches for.
-    let outcome = unsafe { try_swap(from, to, base, near) };
-    outcome.unwrap_or_else(|errno| {
-        fail(errno);
-        null()
-    })
+    match unsafe { try_swap(from, to, base, near) } {
+        Ok(target) => {
+            // SAFETY: not null, and live.
+            let target = unsafe { &*target };
+            sanitizer::wipe_for_resume(target.near, target.far());
+            target
+        }
+        Err(errno) => {
+            fail(errno);
+            null()
+        }
+    }
 }
 
 /// # Safety
@@ -256,7 +277,12 @@ unsafe fn try_swap(
         target.check_resume(&[])?;
         if !from.is_null() {
             let to_itself = *from == to;
-            if overlap(from as usize, size_of::<*mut Slice>(), target.near, target.len) {
+            if overlap(
+                from as usize,
+                size_of::<*mut Slice>(),
+                target.near,
+                target.len,
+            ) {
                 return Err(libc::EINVAL);
             }
             suspend(from, near, far)?;
@@ -286,7 +312,11 @@ pub unsafe extern "C" fn start(
             if func == 0 {
                 return Err(libc::EINVAL);
             }
-            if from.is_null() { check_stack(None, near, far) } else { suspend(from, near, far) }
+            if from.is_null() {
+                check_stack(None, near, far)
+            } else {
+                suspend(from, near, far)
+            }
         })
     };
     match outcome {
@@ -310,12 +340,19 @@ unsafe fn suspend(from: *mut *mut Slice, near: usize, far: usize) -> Result<(), 
     unsafe {
         let old = *from;
         check_stack(old.as_ref(), near, far)?;
-        let fits = old.as_ref().is_some_and(|old| len <= old.capacity && len >= old.capacity / 2);
+        let fits = old
+            .as_ref()
+            .is_some_and(|old| len <= old.capacity && len >= old.capacity / 2);
         if !fits {
             // Nothing of the old content is needed: not realloc, which would copy it.
             let new = libc::malloc(size_of::<Slice>() + len).cast::<Slice>();
             if !new.is_null() {
-                new.write(Slice { near, len: 0, capacity: len, owner: 0 });
+                new.write(Slice {
+                    near,
+                    len: 0,
+                    capacity: len,
+                    owner: 0,
+                });
                 *from = new;
                 libc::free(old.cast());
             } else if !old.as_ref().is_some_and(|old| len <= old.capacity) {
@@ -367,8 +404,10 @@ pub unsafe fn storage<'a>(ucp: *const ucontext_t) -> Result<Storage<'a>, c_int> 
             }
             0 if stack.ss_sp.is_null() && stack.ss_size == 0 => Ok(Storage::Library(None)),
             0 if !stack.ss_sp.is_null() => {
-                let capacity =
-                    stack.ss_size.checked_sub(RCTX_SLICE_OVERHEAD).ok_or(libc::ENOMEM)?;
+                let capacity = stack
+                    .ss_size
+                    .checked_sub(RCTX_SLICE_OVERHEAD)
+                    .ok_or(libc::ENOMEM)?;
                 Ok(Storage::Caller(ContextSlice::of(ucp), capacity))
             }
             _ => Err(libc::EINVAL),
@@ -378,15 +417,26 @@ pub unsafe fn storage<'a>(ucp: *const ucontext_t) -> Result<Storage<'a>, c_int> 
 
 /// Allocates a block of the library's for `len` bytes of `ucp`, not yet entered in `uc_stack`.
 pub fn allocate<'a>(ucp: *const ucontext_t, len: usize) -> Result<&'a mut ContextSlice, c_int> {
-    let size = size_of::<ContextSlice>().checked_add(len).ok_or(libc::ENOMEM)?;
+    let size = size_of::<ContextSlice>()
+        .checked_add(len)
+        .ok_or(libc::ENOMEM)?;
     // SAFETY: a fresh block, as large as the header and aligned for it, is initialised before it is used.
     unsafe {
         let block = libc::malloc(size).cast::<ContextSlice>();
         if block.is_null() {
             return Err(libc::ENOMEM);
         }
-        let slice = Slice { near: 0, len: 0, capacity: len, owner: 0 };
-        block.write(ContextSlice { context: ucp, _reserved: 0, slice });
+        let slice = Slice {
+            near: 0,
+            len: 0,
+            capacity: len,
+            owner: 0,
+        };
+        block.write(ContextSlice {
+            context: ucp,
+            _reserved: 0,
+            slice,
+        });
         Ok(&mut *block)
     }
 }

@@ -1,1 +1,185 @@
+//! What the shared object itself keeps to.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use gimli::{BaseAddresses, CieOrFde, EhFrame, NativeEndian, UnwindSection};
+use object::elf::*;
+use object::read::elf::{Dyn, ElfFile64, ProgramHeader};
+use object::{Object, ObjectSection, ObjectSymbol};
+use rctx_tests::{POSIX, SONAME, declared_functions, library, root, run_tool};
+
+const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
+
+fn read() -> Vec<u8> {
+    let file = library(Path::new(SCRATCH), "librctx.so").unwrap_or_else(|error| panic!("{error}"));
+    fs::read(file).expect("the library can be read")
+}
+
+fn parse(data: &[u8]) -> ElfFile64<'_> {
+    ElfFile64::parse(data).expect("the library is an ELF file")
+}
+
+/// Every entry of the dynamic section, with its string if it has one.
+fn dynamic(file: &ElfFile64) -> Vec<(u32, u64, String)> {
+    let (endian, data) = (file.endian(), file.data());
+    let sections = file.elf_section_table();
+    let (entries, strings) = sections
+        .dynamic(endian, data)
+        .unwrap()
+        .expect("a dynamic section");
+    let strings = sections.strings(endian, data, strings).unwrap();
+    let entry = |entry: &Dyn64<_>| {
+        let string = entry.string(endian, strings).unwrap_or_default();
+        let string = String::from_utf8_lossy(string).into_owned();
+        (
+            entry.tag32(endian).unwrap_or_default(),
+            entry.d_val(endian).into(),
+            string,
+        )
+    };
+    entries.iter().map(entry).collect()
+}
+
+fn strings(file: &ElfFile64, tag: u32) -> Vec<String> {
+    dynamic(file)
+        .into_iter()
+        .filter(|entry| entry.0 == tag)
+        .map(|entry| entry.2)
+        .collect()
+}
+
+fn flags(file: &ElfFile64, tag: u32) -> u64 {
+    dynamic(file)
+        .iter()
+        .find(|entry| entry.0 == tag)
+        .map_or(0, |entry| entry.1)
+}
+
+/// Name, address and size of every exported symbol.
+fn exports(file: &ElfFile64) -> Vec<(String, u64, u64)> {
+    let defined = file
+        .dynamic_symbols()
+        .filter(|symbol| symbol.is_definition());
+    defined
+        .map(|it| (it.name().unwrap().to_owned(), it.address(), it.size()))
+        .collect()
+}
+
+#[test]
+fn its_name_and_what_it_needs() {
+    let data = read();
+    let file = parse(&data);
+    assert_eq!(strings(&file, DT_SONAME), [SONAME]);
+    assert_eq!(strings(&file, DT_NEEDED), ["libc.so.6"]);
+}
+
+#[test]
+fn nothing_is_both_writable_and_executable() {
+    let data = read();
+    let file = parse(&data);
+    let endian = file.endian();
+    let segments: Vec<_> = file.elf_program_headers().iter().collect();
+    let of_type = |wanted| {
+        segments
+            .iter()
+            .filter(move |it| it.p_type(endian) == wanted)
+    };
+    let stack: Vec<_> = of_type(PT_GNU_STACK).collect();
+    assert_eq!(
+        stack.len(),
+        1,
+        "without this header the loader makes stacks executable"
+    );
+    for segment in of_type(PT_LOAD).chain(stack) {
+        assert_ne!(segment.p_flags(endian) & (PF_W | PF_X), PF_W | PF_X);
+    }
+    assert!(of_type(PT_GNU_RELRO).next().is_some());
+    assert_ne!(flags(&file, DT_FLAGS) & u64::from(DF_BIND_NOW), 0);
+    assert_eq!(flags(&file, DT_FLAGS) & u64::from(DF_TEXTREL), 0);
+    assert!(dynamic(&file).iter().all(|entry| entry.0 != DT_TEXTREL));
+}
+
+#[test]
+fn its_symbols_have_no_versions() {
+    let data = read();
+    let file = parse(&data);
+    assert!(dynamic(&file).iter().all(|entry| entry.0 != DT_VERDEF));
+    let versions = file
+        .elf_section_table()
+        .versions(file.endian(), file.data())
+        .unwrap();
+    for symbol in file
+        .dynamic_symbols()
+        .filter(|symbol| symbol.is_definition())
+    {
+        let index = versions
+            .as_ref()
+            .map(|it| it.version_index(file.endian(), symbol.index()));
+        let global = index.is_none_or(|index| index.is_global());
+        assert!(global, "{} has a version", symbol.name().unwrap());
+    }
+}
+
+#[test]
+fn it_exports_what_the_header_declares() {
+    let data = read();
+    let header = fs::read_to_string(root().join("include/rctx.h")).expect("include/rctx.h");
+    let mut declared = declared_functions(&header);
+    declared.extend(POSIX.map(str::to_owned));
+    let exported: BTreeSet<_> = exports(&parse(&data)).into_iter().map(|it| it.0).collect();
+    assert_eq!(exported, declared);
+}
+
+#[test]
+fn it_is_small() {
+    let directory = Path::new(SCRATCH);
+    let stripped = directory.join("stripped.so");
+    let file = library(directory, "librctx.so").expect("was found before");
+    let strip = std::env::var("RCTX_STRIP").unwrap_or_else(|_| "strip".into());
+    run_tool(
+        Command::new(strip).arg("-o").arg(&stripped).arg(file),
+        directory,
+    )
+    .unwrap_or_else(|message| panic!("{message}"));
+    let size = fs::metadata(stripped).expect("strip wrote it").len();
+    assert!(size < 64 * 1024, "{size} bytes");
+}
+
+#[test]
+fn every_function_has_an_unwind_table() {
+    let data = read();
+    let file = parse(&data);
+    let section = file.section_by_name(".eh_frame").expect(".eh_frame");
+    let text = file.section_by_name(".text").expect(".text");
+    let bases = BaseAddresses::default()
+        .set_eh_frame(section.address())
+        .set_text(text.address());
+    let frames = EhFrame::new(section.data().expect("its bytes"), NativeEndian);
+    let mut covered = Vec::new();
+    let mut entries = frames.entries(&bases);
+    while let Some(entry) = entries.next().expect("a well-formed table") {
+        if let CieOrFde::Fde(partial) = entry {
+            let fde = partial
+                .parse(EhFrame::cie_from_offset)
+                .expect("a well-formed entry");
+            covered.push(fde.initial_address()..fde.end_address());
+        }
+    }
+    covered.sort_by_key(|range| range.start);
+    for (name, start, size) in exports(&file) {
+        // A function may have a table for each of its parts.
+        let mut reached = start;
+        for range in &covered {
+            if range.contains(&reached) {
+                reached = range.end;
+            }
+        }
+        assert!(
+            size > 0 && reached >= start + size,
+            "{name} has none from {reached:#x} on"
+        );
+    }
+}

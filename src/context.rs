@@ -10,8 +10,8 @@ use core::ptr::{null, null_mut};
 use libc::{sigset_t, ucontext_t};
 
 use crate::arch::{self, KernelFrame};
-use crate::sigmask::{self, Policy};
 use crate::sanitizer;
+use crate::sigmask::{self, Policy};
 use crate::slice::ContextSlice;
 
 /// The upper bits of the word of every context of ours: "rct" and the state below.
@@ -129,11 +129,7 @@ unsafe fn mask_of(ucp: *const ucontext_t, kind: Kind) -> *const sigset_t {
         }
     };
     // SAFETY: the field lies inside the context.
-    if held {
-        unsafe { &raw const (*ucp).uc_sigmask }
-    } else {
-        null()
-    }
+    if held { unsafe { &raw const (*ucp).uc_sigmask } } else { null() }
 }
 
 /// Installs the mask of `ucp` and stores the one before in `oucp`, as the policy says.
@@ -152,11 +148,7 @@ pub unsafe fn exchange_mask(
     // SAFETY: the caller's promise; the old mask's field lies inside `oucp`.
     unsafe {
         let new = ucp.map_or(null(), |(ucp, kind)| mask_of(ucp, kind));
-        let old = if oucp.is_null() {
-            null_mut()
-        } else {
-            &raw mut (*oucp).uc_sigmask
-        };
+        let old = if oucp.is_null() { null_mut() } else { &raw mut (*oucp).uc_sigmask };
         if !(new.is_null() && old.is_null()) {
             sigmask::exchange(new, old)?;
         }

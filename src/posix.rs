@@ -187,15 +187,9 @@ unsafe fn make_context(
         let stack = (*ucp).uc_stack;
         let low = stack.ss_sp as usize;
         let outcome = match (usize::try_from(argc), low.checked_add(stack.ss_size)) {
-            (Ok(argc), Some(high)) if func != 0 && low != 0 && high != low => arch::make_entry(
-                ucp,
-                (low, high),
-                0,
-                func,
-                argc,
-                argument,
-                (*ucp).uc_link,
-            ),
+            (Ok(argc), Some(high)) if func != 0 && low != 0 && high != low => {
+                arch::make_entry(ucp, (low, high), 0, func, argc, argument, (*ucp).uc_link)
+            }
             _ => Err(libc::EINVAL),
         };
         let word = match outcome {

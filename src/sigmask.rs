@@ -90,12 +90,24 @@ unsafe extern "C" fn read_environment() {
     if let Some(name) = variable(c"RCTX_SIGMASK") {
         match POLICIES.iter().find(|row| row.1 == name) {
             Some(&row) => chosen = row,
-            None => report(&[c"rctx: RCTX_SIGMASK=", name, c" is not a policy (posix, none): using posix\n"]),
+            None => report(&[
+                c"rctx: RCTX_SIGMASK=",
+                name,
+                c" is not a policy (posix, none): using posix\n",
+            ]),
         }
         POLICY.store(chosen.0 as u8, Ordering::Relaxed);
     }
     if variable(c"RCTX_VERBOSE").is_some_and(|value| value == c"1") {
-        report(&[c"rctx ", crate::VERSION, c" ", ARCHITECTURE, c", signal masks: ", chosen.1, c"\n"]);
+        report(&[
+            c"rctx ",
+            crate::VERSION,
+            c" ",
+            ARCHITECTURE,
+            c", signal masks: ",
+            chosen.1,
+            c"\n",
+        ]);
     }
 }
 

@@ -49,9 +49,7 @@ impl Slice {
         let hit = |start, len| overlap(start, len, self.near, self.len);
         if self.owner != arch::thread_pointer()
             || hit(itself, size_of::<Slice>() + self.len)
-            || contexts
-                .iter()
-                .any(|&ucp| hit(ucp as usize, size_of::<ucontext_t>()))
+            || contexts.iter().any(|&ucp| hit(ucp as usize, size_of::<ucontext_t>()))
         {
             return Err(libc::EINVAL);
         }
@@ -124,9 +122,7 @@ impl ContextSlice {
     /// The copied kernel frame that a context of the kind FRAME keeps here, aligned as the original was.
     pub fn frame(&self) -> *mut ucontext_t {
         let bytes = self.slice.bytes();
-        bytes
-            .wrapping_add(self.slice.near.wrapping_sub(bytes as usize) % arch::FRAME_ALIGN)
-            .cast()
+        bytes.wrapping_add(self.slice.near.wrapping_sub(bytes as usize) % arch::FRAME_ALIGN).cast()
     }
 }
 
@@ -145,11 +141,7 @@ pub unsafe fn far_of(base: *const ucontext_t, near: usize) -> Result<usize, c_in
         let far = arch::stack_pointer(base).wrapping_add(arch::CALLEE_AREA);
         let captured_here =
             context::is_ours(context::word(base)) && arch::owner(base) == arch::thread_pointer();
-        if captured_here && far >= near {
-            Ok(far)
-        } else {
-            Err(libc::EINVAL)
-        }
+        if captured_here && far >= near { Ok(far) } else { Err(libc::EINVAL) }
     }
 }
 
@@ -159,11 +151,7 @@ pub fn check_stack(known: Option<&Slice>, near: usize, far: usize) -> Result<(),
     if known.is_some_and(|slice| slice.knows(near, far)) {
         return Ok(());
     }
-    if same_stack(near, far.wrapping_sub(arch::CALLEE_AREA))? {
-        Ok(())
-    } else {
-        Err(libc::EINVAL)
-    }
+    if same_stack(near, far.wrapping_sub(arch::CALLEE_AREA))? { Ok(()) } else { Err(libc::EINVAL) }
 }
 
 /// Suspends the caller into `*from` and calls `func(arg)` at `base`'s position on the stack.
@@ -277,12 +265,7 @@ unsafe fn try_swap(
         target.check_resume(&[])?;
         if !from.is_null() {
             let to_itself = *from == to;
-            if overlap(
-                from as usize,
-                size_of::<*mut Slice>(),
-                target.near,
-                target.len,
-            ) {
+            if overlap(from as usize, size_of::<*mut Slice>(), target.near, target.len) {
                 return Err(libc::EINVAL);
             }
             suspend(from, near, far)?;
@@ -312,11 +295,7 @@ pub unsafe extern "C" fn start(
             if func == 0 {
                 return Err(libc::EINVAL);
             }
-            if from.is_null() {
-                check_stack(None, near, far)
-            } else {
-                suspend(from, near, far)
-            }
+            if from.is_null() { check_stack(None, near, far) } else { suspend(from, near, far) }
         })
     };
     match outcome {
@@ -340,19 +319,12 @@ unsafe fn suspend(from: *mut *mut Slice, near: usize, far: usize) -> Result<(), 
     unsafe {
         let old = *from;
         check_stack(old.as_ref(), near, far)?;
-        let fits = old
-            .as_ref()
-            .is_some_and(|old| len <= old.capacity && len >= old.capacity / 2);
+        let fits = old.as_ref().is_some_and(|old| len <= old.capacity && len >= old.capacity / 2);
         if !fits {
             // Nothing of the old content is needed: not realloc, which would copy it.
             let new = libc::malloc(size_of::<Slice>() + len).cast::<Slice>();
             if !new.is_null() {
-                new.write(Slice {
-                    near,
-                    len: 0,
-                    capacity: len,
-                    owner: 0,
-                });
+                new.write(Slice { near, len: 0, capacity: len, owner: 0 });
                 *from = new;
                 libc::free(old.cast());
             } else if !old.as_ref().is_some_and(|old| len <= old.capacity) {
@@ -404,10 +376,8 @@ pub unsafe fn storage<'a>(ucp: *const ucontext_t) -> Result<Storage<'a>, c_int> 
             }
             0 if stack.ss_sp.is_null() && stack.ss_size == 0 => Ok(Storage::Library(None)),
             0 if !stack.ss_sp.is_null() => {
-                let capacity = stack
-                    .ss_size
-                    .checked_sub(RCTX_SLICE_OVERHEAD)
-                    .ok_or(libc::ENOMEM)?;
+                let capacity =
+                    stack.ss_size.checked_sub(RCTX_SLICE_OVERHEAD).ok_or(libc::ENOMEM)?;
                 Ok(Storage::Caller(ContextSlice::of(ucp), capacity))
             }
             _ => Err(libc::EINVAL),
@@ -417,26 +387,15 @@ pub unsafe fn storage<'a>(ucp: *const ucontext_t) -> Result<Storage<'a>, c_int> 
 
 /// Allocates a block of the library's for `len` bytes of `ucp`, not yet entered in `uc_stack`.
 pub fn allocate<'a>(ucp: *const ucontext_t, len: usize) -> Result<&'a mut ContextSlice, c_int> {
-    let size = size_of::<ContextSlice>()
-        .checked_add(len)
-        .ok_or(libc::ENOMEM)?;
+    let size = size_of::<ContextSlice>().checked_add(len).ok_or(libc::ENOMEM)?;
     // SAFETY: a fresh block, as large as the header and aligned for it, is initialised before it is used.
     unsafe {
         let block = libc::malloc(size).cast::<ContextSlice>();
         if block.is_null() {
             return Err(libc::ENOMEM);
         }
-        let slice = Slice {
-            near: 0,
-            len: 0,
-            capacity: len,
-            owner: 0,
-        };
-        block.write(ContextSlice {
-            context: ucp,
-            _reserved: 0,
-            slice,
-        });
+        let slice = Slice { near: 0, len: 0, capacity: len, owner: 0 };
+        block.write(ContextSlice { context: ucp, _reserved: 0, slice });
         Ok(&mut *block)
     }
 }

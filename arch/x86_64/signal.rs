@@ -32,19 +32,19 @@ const FIRST_FPREGS: usize = KERNEL_UCONTEXT_SIZE + SIGINFO_SIZE;
 const LAST_FPREGS: usize = FIRST_FPREGS + XSAVE_ALIGN - 1;
 
 /// Tells a kernel frame. libc's own area would be nearer than siginfo, and a context filled in by hand has a
-/// null pointer. The kernel writes the segment registers natively; under valgrind, where it does not, it
-/// leaves uc_flags 0.
+/// null pointer. The kernel writes the segment registers and sets a flag; valgrind, which makes frames itself,
+/// does neither.
 ///
 /// # Safety
 /// `ucp` points to a `ucontext_t` or a kernel frame.
 pub unsafe fn kernel_frame(ucp: *const ucontext_t) -> KernelFrame {
     // SAFETY: the fields lie in the part that both types share.
-    let (fpregs, segments, flags) =
-        unsafe { (field(ucp, FPREGS), field(ucp, SEGMENTS), field(ucp, FLAGS)) };
+    let (fpregs, by_valgrind) = unsafe { (field(ucp, FPREGS), field(ucp, FLAGS) == 0) };
     let distance = fpregs.wrapping_sub(ucp as usize);
-    let has_segments = segments & 0xffff == USER_CS;
+    // SAFETY: as above.
+    let has_segments = !by_valgrind && unsafe { field(ucp, SEGMENTS) } & 0xffff == USER_CS;
     match distance {
-        FIRST_FPREGS..=LAST_FPREGS if has_segments || flags == 0 => KernelFrame::Original,
+        FIRST_FPREGS..=LAST_FPREGS if has_segments || by_valgrind => KernelFrame::Original,
         _ if has_segments && fpregs != 0 && distance != X87_CONTROL => KernelFrame::Assigned,
         _ => KernelFrame::No,
     }
@@ -67,8 +67,8 @@ pub unsafe fn frame_size(ucp: *const ucontext_t) -> usize {
         let fpregs = field(ucp, FPREGS);
         let [magic, size] = ((fpregs + SW_RESERVED) as *const [u32; 2]).read();
         let area = if magic == FP_XSTATE_MAGIC1 { size as usize } else { FXSAVE_SIZE };
-        // Without segments it is a tool's frame, which goes on behind the area.
-        if field(ucp, SEGMENTS) == 0 { 0 } else { fpregs - ucp as usize + area }
+        // valgrind's frame goes on behind the area.
+        if field(ucp, FLAGS) == 0 { 0 } else { fpregs - ucp as usize + area }
     }
 }
 

@@ -1,0 +1,102 @@
+/* On the steady path the sliced functions call the allocator not once, and the twins make no system call. */
+#include "sliced_malloc.h"
+
+#include <alloca.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <rctx.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+enum { ROUNDS = 2000, SHALLOW = 100, DEEP = 5000 };
+
+static ucontext_t base, main_context, task;
+static rctx_slice_t *main_slice, *task_slice;
+static int turns;
+
+static __attribute__((noinline)) void leave(size_t depth)
+{
+    volatile char *room = alloca(depth);
+
+    room[0] = room[depth - 1] = (char)turns;
+    CHECK((turns % 3 ? rctx_swapcontext_sliced : swapcontext_sliced)(&task, &main_context, &base) == 0);
+    turns++;
+    CHECK(room[0] == room[depth - 1]);
+}
+
+/* The depth varies: what fitted once fits again. */
+static void run(void *unused)
+{
+    (void)unused;
+    for (;;)
+        leave(turns % 2 ? SHALLOW : DEEP);
+}
+
+static __attribute__((noinline)) void leave_slice(size_t depth)
+{
+    volatile char *room = alloca(depth);
+
+    room[0] = room[depth - 1] = (char)turns;
+    CHECK(rctx_slice_swap(&task_slice, main_slice, &base) == 0);
+    turns++;
+    CHECK(room[0] == room[depth - 1]);
+}
+
+/* The handle shrinks when less than half is used: steady is what stays above. */
+static void run_slice(void *unused)
+{
+    (void)unused;
+    for (;;)
+        leave_slice(turns % 2 ? DEEP : DEEP * 2 / 3);
+}
+
+/* From here on every system call but write and exit ends the process. */
+static void forbid_system_calls(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
+
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+/* Turns of both kinds; what the first ones allocate is not counted. */
+static __attribute__((noinline)) void take_turns(int rounds)
+{
+    for (int round = 0; round < rounds; round++) {
+        CHECK(rctx_swapcontext_sliced(&main_context, &task, &base) == 0);
+        CHECK(rctx_slice_swap(&main_slice, task_slice, &base) == 0);
+    }
+}
+
+static __attribute__((noinline)) void drive(void)
+{
+    unsigned long allocations_before, releases_before;
+
+    CHECK(rctx_makecontext_sliced(&task, &base, run, NULL) == 0);
+    CHECK(rctx_slice_start(&main_slice, &base, run_slice, NULL) == 0);
+    take_turns(4);
+    allocations_before = allocations;
+    releases_before = releases;
+    take_turns(ROUNDS);
+    CHECK(allocations == allocations_before && releases == releases_before);
+    CHECK(rctx_sigmask(RCTX_SIGMASK_NONE) == RCTX_SIGMASK_POSIX); /* every third turn is the unprefixed one's */
+    fflush(stdout);
+    forbid_system_calls();
+    take_turns(ROUNDS);
+    CHECK(allocations == allocations_before && releases == releases_before);
+}
+
+int main(void)
+{
+    CHECK(getcontext(&base) == 0);
+    drive();
+    END();
+}

@@ -16,6 +16,7 @@
 //! | `make_entry` | function | registers and first frame of a fresh context |
 //! | `capture_environment`, `own_environment` | function | the floating-point environment |
 //! | `copy` | function | moves stack bytes without calling anything a sanitizer watches |
+//! | `valgrind_request` | function | valgrind's client request; may be empty |
 //! | `load`, `load_foreign`, `restore` | function | resume; do not return |
 //! | `kernel_frame`, `relocate_frame`, `share_environment`, `edit_frame`, `sigreturn` | function | contexts that the kernel made for a signal handler |
 //!

@@ -234,7 +234,7 @@ pub unsafe extern "C" fn resume(ucp: *const ucontext_t) -> ! {
             Ok(Kind::Plain) => arch::load(ucp),
             Ok(Kind::Sliced) => {
                 let slice = &ContextSlice::of(ucp).slice;
-                sanitizer::wipe_for_resume(slice.near, slice.far());
+                sanitizer::before_resume(slice.near, slice.far());
                 arch::restore(ucp, slice.near, slice.bytes(), slice.len)
             }
             Ok(Kind::Foreign) => arch::load_foreign(ucp),

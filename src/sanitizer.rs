@@ -1,13 +1,18 @@
-//! What AddressSanitizer is told. It marks the gaps between a frame's variables, and the marks stay where the
+//! What memory checkers are told.
+//!
+//! AddressSanitizer marks the gaps between a frame's variables, and the marks stay where the
 //! frame was: the frames of another slice would be reported for using what is theirs. So the marks are wiped
 //! when a slice is suspended, dropped or put back; the price is that what a frame did before is no longer
 //! guarded after a switch.
+//!
+//! Valgrind takes what lies beyond the stack pointer for free. It follows the stack pointer, but not to another
+//! stack, which it tells by the distance: a slice put back from there would be written to free memory.
 
 use core::arch::global_asm;
 use core::ffi::c_void;
 use core::mem::size_of;
 
-use crate::switch::getstacktop;
+use crate::arch;
 
 // Null in programs without the sanitizer. Rust has no weak references, so a word in the object holds this one.
 global_asm!(
@@ -30,6 +35,11 @@ unsafe extern "C" {
 /// `longjmp` (kMaxExpectedCleanupSize).
 const FARTHEST: usize = 64 << 20;
 
+/// The default of valgrind's --max-stackframe: it takes a longer step of the stack pointer for a change of stacks.
+const FAR_FOR_VALGRIND: usize = 2_000_000;
+/// memcheck.h, VG_USERREQ__MAKE_MEM_UNDEFINED: "MC" in the upper bytes.
+const MAKE_MEM_UNDEFINED: usize = 0x4d43_0001;
+
 /// Wipes the marks from `near` to `far`, which are on one stack.
 #[inline]
 pub fn wipe(near: usize, far: usize) {
@@ -41,13 +51,16 @@ pub fn wipe(near: usize, far: usize) {
     }
 }
 
-/// Wipes the marks of a slice that is put back, and of the running frames if they lie nearer on what may be
-/// the same stack.
+/// Prepares for a slice to be put back from `near` to `far`: wipes its marks, and those of the running frames if
+/// they lie nearer on what may be the same stack; tells valgrind of a change of stacks.
 #[inline]
-pub fn wipe_for_resume(near: usize, far: usize) {
+pub fn before_resume(near: usize, far: usize) {
+    let here = &raw const near as usize;
+    if far.wrapping_sub(here) >= FAR_FOR_VALGRIND {
+        arch::valgrind_request(&[MAKE_MEM_UNDEFINED, near, far - near, 0, 0, 0]);
+    }
     // SAFETY: as in wipe.
     if unsafe { rctx_private_unpoison.is_some() } {
-        let here = getstacktop() as usize;
         wipe(if here < near && far - here < FARTHEST { here } else { near }, far);
     }
 }

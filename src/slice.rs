@@ -230,7 +230,7 @@ pub unsafe extern "C" fn swap(
         Ok(target) => {
             // SAFETY: not null, and live.
             let target = unsafe { &*target };
-            sanitizer::wipe_for_resume(target.near, target.far());
+            sanitizer::before_resume(target.near, target.far());
             target
         }
         Err(errno) => {

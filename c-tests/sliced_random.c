@@ -139,7 +139,7 @@ static void run(void *argument)
     task->finished = 1;
 }
 
-static void prepare(struct task *task, size_t index)
+static void set_up(struct task *task, size_t index)
 {
     static const int roundings[] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};
     const size_t size = 2 * DEEPEST + RCTX_SLICE_OVERHEAD;
@@ -159,7 +159,7 @@ static void prepare(struct task *task, size_t index)
 static void __attribute__((noinline)) drive(void)
 {
     for (size_t index = 0; index < TASKS; index++)
-        prepare(&tasks[index], index);
+        set_up(&tasks[index], index);
     /* The first part runs until the wanted number is reached; then each is resumed until it has unwound. */
     for (size_t index = 0; index < TASKS; index++)
         while (!tasks[index].finished) {

@@ -25,7 +25,6 @@ use core::arch::asm;
 
 use libc::ucontext_t;
 
-use super::*;
 
 /// From this many bytes on, one string instruction beats the loop.
 pub const LONG: usize = 2048;

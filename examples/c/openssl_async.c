@@ -1,5 +1,10 @@
 /* OpenSSL's asynchronous jobs, each of which runs on a context of its own: several hash the same data in
- * turns, pausing after every piece, and must come to the same digest as one that never paused. */
+ * turns, pausing after every piece, and must come to the same digest as one that never paused.
+ *
+ *     linkings: shared
+ *     options: -O2
+ *     flags: -lcrypto
+ */
 #include <openssl/async.h>
 #include <openssl/evp.h>
 #include <stdio.h>

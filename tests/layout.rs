@@ -6,13 +6,7 @@ use std::path::Path;
 use rctx_tests::{command, run_tool, words};
 
 /// What bindgen reads in `<ucontext.h>`.
-#[allow(
-    dead_code,
-    missing_docs,
-    non_camel_case_types,
-    non_snake_case,
-    non_upper_case_globals
-)]
+#[allow(dead_code, missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals)]
 mod system {
     include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 }
@@ -39,10 +33,7 @@ fn every_offset_is_the_header_s() {
 
 #[test]
 fn the_types_of_the_libc_crate_are_the_header_s() {
-    assert_eq!(
-        size_of::<libc::ucontext_t>(),
-        size_of::<system::ucontext_t>()
-    );
+    assert_eq!(size_of::<libc::ucontext_t>(), size_of::<system::ucontext_t>());
     assert_eq!(size_of::<libc::stack_t>(), size_of::<system::stack_t>());
     macro_rules! same {
         ($type:ident: $($field:ident)*) => {

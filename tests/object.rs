@@ -26,46 +26,28 @@ fn parse(data: &[u8]) -> ElfFile64<'_> {
 fn dynamic(file: &ElfFile64) -> Vec<(u32, u64, String)> {
     let (endian, data) = (file.endian(), file.data());
     let sections = file.elf_section_table();
-    let (entries, strings) = sections
-        .dynamic(endian, data)
-        .unwrap()
-        .expect("a dynamic section");
+    let (entries, strings) = sections.dynamic(endian, data).unwrap().expect("a dynamic section");
     let strings = sections.strings(endian, data, strings).unwrap();
     let entry = |entry: &Dyn64<_>| {
         let string = entry.string(endian, strings).unwrap_or_default();
         let string = String::from_utf8_lossy(string).into_owned();
-        (
-            entry.tag32(endian).unwrap_or_default(),
-            entry.d_val(endian).into(),
-            string,
-        )
+        (entry.tag32(endian).unwrap_or_default(), entry.d_val(endian).into(), string)
     };
     entries.iter().map(entry).collect()
 }
 
 fn strings(file: &ElfFile64, tag: u32) -> Vec<String> {
-    dynamic(file)
-        .into_iter()
-        .filter(|entry| entry.0 == tag)
-        .map(|entry| entry.2)
-        .collect()
+    dynamic(file).into_iter().filter(|entry| entry.0 == tag).map(|entry| entry.2).collect()
 }
 
 fn flags(file: &ElfFile64, tag: u32) -> u64 {
-    dynamic(file)
-        .iter()
-        .find(|entry| entry.0 == tag)
-        .map_or(0, |entry| entry.1)
+    dynamic(file).iter().find(|entry| entry.0 == tag).map_or(0, |entry| entry.1)
 }
 
 /// Name, address and size of every exported symbol.
 fn exports(file: &ElfFile64) -> Vec<(String, u64, u64)> {
-    let defined = file
-        .dynamic_symbols()
-        .filter(|symbol| symbol.is_definition());
-    defined
-        .map(|it| (it.name().unwrap().to_owned(), it.address(), it.size()))
-        .collect()
+    let defined = file.dynamic_symbols().filter(|symbol| symbol.is_definition());
+    defined.map(|it| (it.name().unwrap().to_owned(), it.address(), it.size())).collect()
 }
 
 #[test]
@@ -82,17 +64,9 @@ fn nothing_is_both_writable_and_executable() {
     let file = parse(&data);
     let endian = file.endian();
     let segments: Vec<_> = file.elf_program_headers().iter().collect();
-    let of_type = |wanted| {
-        segments
-            .iter()
-            .filter(move |it| it.p_type(endian) == wanted)
-    };
+    let of_type = |wanted| segments.iter().filter(move |it| it.p_type(endian) == wanted);
     let stack: Vec<_> = of_type(PT_GNU_STACK).collect();
-    assert_eq!(
-        stack.len(),
-        1,
-        "without this header the loader makes stacks executable"
-    );
+    assert_eq!(stack.len(), 1, "without this header the loader makes stacks executable");
     for segment in of_type(PT_LOAD).chain(stack) {
         assert_ne!(segment.p_flags(endian) & (PF_W | PF_X), PF_W | PF_X);
     }
@@ -107,17 +81,9 @@ fn its_symbols_have_no_versions() {
     let data = read();
     let file = parse(&data);
     assert!(dynamic(&file).iter().all(|entry| entry.0 != DT_VERDEF));
-    let versions = file
-        .elf_section_table()
-        .versions(file.endian(), file.data())
-        .unwrap();
-    for symbol in file
-        .dynamic_symbols()
-        .filter(|symbol| symbol.is_definition())
-    {
-        let index = versions
-            .as_ref()
-            .map(|it| it.version_index(file.endian(), symbol.index()));
+    let versions = file.elf_section_table().versions(file.endian(), file.data()).unwrap();
+    for symbol in file.dynamic_symbols().filter(|symbol| symbol.is_definition()) {
+        let index = versions.as_ref().map(|it| it.version_index(file.endian(), symbol.index()));
         let global = index.is_none_or(|index| index.is_global());
         assert!(global, "{} has a version", symbol.name().unwrap());
     }
@@ -139,11 +105,8 @@ fn it_is_small() {
     let stripped = directory.join("stripped.so");
     let file = library(directory, "librctx.so").expect("was found before");
     let strip = std::env::var("RCTX_STRIP").unwrap_or_else(|_| "strip".into());
-    run_tool(
-        Command::new(strip).arg("-o").arg(&stripped).arg(file),
-        directory,
-    )
-    .unwrap_or_else(|message| panic!("{message}"));
+    run_tool(Command::new(strip).arg("-o").arg(&stripped).arg(file), directory)
+        .unwrap_or_else(|message| panic!("{message}"));
     let size = fs::metadata(stripped).expect("strip wrote it").len();
     assert!(size < 64 * 1024, "{size} bytes");
 }
@@ -154,17 +117,13 @@ fn every_function_has_an_unwind_table() {
     let file = parse(&data);
     let section = file.section_by_name(".eh_frame").expect(".eh_frame");
     let text = file.section_by_name(".text").expect(".text");
-    let bases = BaseAddresses::default()
-        .set_eh_frame(section.address())
-        .set_text(text.address());
+    let bases = BaseAddresses::default().set_eh_frame(section.address()).set_text(text.address());
     let frames = EhFrame::new(section.data().expect("its bytes"), NativeEndian);
     let mut covered = Vec::new();
     let mut entries = frames.entries(&bases);
     while let Some(entry) = entries.next().expect("a well-formed table") {
         if let CieOrFde::Fde(partial) = entry {
-            let fde = partial
-                .parse(EhFrame::cie_from_offset)
-                .expect("a well-formed entry");
+            let fde = partial.parse(EhFrame::cie_from_offset).expect("a well-formed entry");
             covered.push(fde.initial_address()..fde.end_address());
         }
     }
@@ -177,9 +136,6 @@ fn every_function_has_an_unwind_table() {
                 reached = range.end;
             }
         }
-        assert!(
-            size > 0 && reached >= start + size,
-            "{name} has none from {reached:#x} on"
-        );
+        assert!(size > 0 && reached >= start + size, "{name} has none from {reached:#x} on");
     }
 }

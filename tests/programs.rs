@@ -35,12 +35,20 @@ const LINKINGS: [(&str, Linking); 5] = [
 
 fn linking(word: &str) -> Outcome<(&'static str, Linking)> {
     let row = LINKINGS.iter().find(|row| row.0 == word);
-    row.copied()
-        .ok_or_else(|| format!("{word:?} is no linking"))
+    row.copied().ok_or_else(|| format!("{word:?} is no linking"))
 }
 
 fn linkings(words: &[String]) -> Outcome<Vec<(&'static str, Linking)>> {
     words.iter().map(|word| linking(word)).collect()
+}
+
+/// What stands between `/*` and `*/`, or in the first lines that start with `//`.
+fn first_comment(text: &str) -> &str {
+    if let Some(rest) = text.strip_prefix("/*") {
+        return rest.split_once("*/").map_or(rest, |parts| parts.0);
+    }
+    let lines = text.split_inclusive('\n').take_while(|line| line.starts_with("//"));
+    &text[..lines.map(str::len).sum()]
 }
 
 /// A source file and what its directives say.
@@ -65,11 +73,7 @@ impl Program {
     }
 
     fn parse(source: &Path, text: &str, needs_end_marker: bool) -> Outcome<Program> {
-        let split = |list: &str| {
-            list.split_whitespace()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
+        let split = |list: &str| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let mut program = Program {
             source: source.to_owned(),
             linkings: linkings(&split("shared static"))?,
@@ -82,11 +86,8 @@ impl Program {
             needs_end_marker,
         };
         let mut valgrind = false;
-        let comment = text
-            .strip_prefix("/*")
-            .and_then(|text| text.split_once("*/"));
-        for line in comment.map_or("", |comment| comment.0).lines() {
-            let line = line.trim_start_matches([' ', '*']);
+        for line in first_comment(text).lines() {
+            let line = line.trim_start_matches([' ', '*', '/']);
             let Some((name, value)) = line.split_once(':') else {
                 continue;
             };
@@ -107,14 +108,11 @@ impl Program {
                     program.environment = pairs.collect::<Outcome<_>>()?;
                 }
                 "stderr" => {
-                    let whole = Regex::new(&format!("^(?:{})\n$", value.trim()));
+                    let whole = Regex::new(&format!("^(?:{})$", value.trim()));
                     program.stderr = Some(whole.map_err(|error| error.to_string())?);
                 }
                 "status" => {
-                    program.status = value
-                        .trim()
-                        .parse()
-                        .map_err(|_| format!("status:{value}"))?;
+                    program.status = value.trim().parse().map_err(|_| format!("status:{value}"))?;
                 }
                 "valgrind" if value.trim() == "yes" => valgrind = true,
                 _ => return Err(format!("unknown directive {line:?}")),
@@ -127,11 +125,7 @@ impl Program {
     }
 
     fn name(&self) -> String {
-        self.source
-            .file_stem()
-            .expect("a source file")
-            .to_string_lossy()
-            .into_owned()
+        self.source.file_stem().expect("a source file").to_string_lossy().into_owned()
     }
 
     /// One test for each linking, option and compiler.
@@ -163,21 +157,15 @@ impl Program {
 
     /// The words of each compiler that this program is built with.
     fn compilers(&self) -> Vec<Vec<String>> {
-        let is_cxx = self
-            .source
-            .extension()
-            .is_some_and(|extension| extension == "cc");
+        let is_cxx = self.source.extension().is_some_and(|extension| extension == "cc");
         if let Some(words) = words(if is_cxx { "RCTX_CXX" } else { "RCTX_CC" }) {
             return vec![words];
         }
-        let compilers = self
-            .compilers
-            .iter()
-            .map(|name| match (is_cxx, name.as_str()) {
-                (true, "gcc") => "g++".to_owned(),
-                (true, "clang") => "clang++".to_owned(),
-                _ => name.clone(),
-            });
+        let compilers = self.compilers.iter().map(|name| match (is_cxx, name.as_str()) {
+            (true, "gcc") => "g++".to_owned(),
+            (true, "clang") => "clang++".to_owned(),
+            _ => name.clone(),
+        });
         compilers.map(|name| vec![name]).collect()
     }
 
@@ -201,9 +189,7 @@ impl Program {
                 compile.arg(format!("-Wl,-rpath,{}", libraries.display()));
             }
             Linking::Static => {
-                compile
-                    .arg("-static")
-                    .arg(library(Path::new(SCRATCH), "librctx.a")?);
+                compile.arg("-static").arg(library(Path::new(SCRATCH), "librctx.a")?);
                 compile.args(POSIX.map(|name| format!("-Wl,--trace-symbol={name}")));
             }
             Linking::Preload | Linking::Oracle => {}
@@ -250,10 +236,7 @@ impl Program {
             (_, Linking::Valgrind) => {
                 let mut valgrind = Command::new("valgrind");
                 valgrind.args(["-q", "--error-exitcode=99", "--leak-check=full"]);
-                valgrind.args([
-                    "--show-leak-kinds=definite",
-                    "--errors-for-leak-kinds=definite",
-                ]);
+                valgrind.args(["--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]);
                 valgrind.arg(binary);
                 valgrind
             }
@@ -269,9 +252,7 @@ impl Program {
             }
             (None, _) => Command::new(binary),
         };
-        run_it
-            .envs(loader)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        run_it.envs(loader).envs(self.environment.iter().map(|(name, value)| (name, value)));
         let run = run(&mut run_it, directory)?;
 
         if run.status.code() != Some(self.status) {
@@ -280,11 +261,7 @@ impl Program {
         if self.needs_end_marker && run.stdout.lines().last() != Some(END_MARKER) {
             return Err(run.describe("the end marker is missing", &run_it));
         }
-        if self
-            .stderr
-            .as_ref()
-            .is_some_and(|expected| !expected.is_match(&run.stderr))
-        {
+        if self.stderr.as_ref().is_some_and(|expected| !expected.is_match(&run.stderr)) {
             return Err(run.describe("stderr is not as expected", &run_it));
         }
         if matches!(linking, Linking::Shared | Linking::Preload) {
@@ -301,10 +278,8 @@ fn check_bindings(binary: &Path, log: &Path, must_import: bool) -> Outcome {
     let text = |error| format!("{}: {error}", log.display());
     let log = fs::read_to_string(log).map_err(text)?;
     let imported = imports(binary)?;
-    let imported: Vec<_> = POSIX
-        .into_iter()
-        .filter(|name| imported.iter().any(|it| it == name))
-        .collect();
+    let imported: Vec<_> =
+        POSIX.into_iter().filter(|name| imported.iter().any(|it| it == name)).collect();
     if must_import && imported.is_empty() {
         return Err("the program imports none of the four functions".into());
     }
@@ -312,15 +287,10 @@ fn check_bindings(binary: &Path, log: &Path, must_import: bool) -> Outcome {
     let to = format!("/{SONAME} [");
     for name in imported {
         let symbol = format!("`{name}'");
-        let bindings: Vec<_> = log
-            .lines()
-            .filter(|line| line.contains(&from) && line.contains(&symbol))
-            .collect();
+        let bindings: Vec<_> =
+            log.lines().filter(|line| line.contains(&from) && line.contains(&symbol)).collect();
         if bindings.is_empty() || bindings.iter().any(|line| !line.contains(&to)) {
-            return Err(format!(
-                "{name} is not bound to {SONAME}:\n{}",
-                bindings.join("\n")
-            ));
+            return Err(format!("{name} is not bound to {SONAME}:\n{}", bindings.join("\n")));
         }
     }
     Ok(())
@@ -330,9 +300,7 @@ fn imports(binary: &Path) -> Outcome<Vec<String>> {
     let data = fs::read(binary).map_err(|error| error.to_string())?;
     let file = object::File::parse(&*data).map_err(|error| error.to_string())?;
     let undefined = file.dynamic_symbols().filter(ObjectSymbol::is_undefined);
-    Ok(undefined
-        .filter_map(|symbol| symbol.name().ok().map(str::to_owned))
-        .collect())
+    Ok(undefined.filter_map(|symbol| symbol.name().ok().map(str::to_owned)).collect())
 }
 
 /// A directory in which the linker and the loader find the shared library under the names that they look
@@ -386,11 +354,7 @@ fn self_tests() -> Vec<Trial> {
             let text = format!("/* A program.\n * {directive}\n */\n{BODY}");
             fs::write(&source, text).map_err(|error| error.to_string())?;
             let attempt = || {
-                let linking = if preload.is_some() {
-                    Linking::Preload
-                } else {
-                    Linking::Oracle
-                };
+                let linking = if preload.is_some() { Linking::Preload } else { Linking::Oracle };
                 let program = Program::read(&source, directive.is_empty() && preload.is_none())?;
                 let binary = program.build(linking, &program.compilers()[0], "-O2", &directory)?;
                 program.check_with(linking, preload.map(Path::new), &binary, &directory)
@@ -404,20 +368,10 @@ fn self_tests() -> Vec<Trial> {
     vec![
         refuses("end_marker", "", None, "the end marker is missing"),
         refuses("status", "status: 7", None, "the status is not 7"),
-        refuses(
-            "stderr",
-            "stderr: a line",
-            None,
-            "stderr is not as expected",
-        ),
+        refuses("stderr", "stderr: a line", None, "stderr is not as expected"),
         refuses("directive", "linking: shared", None, "unknown directive"),
         refuses("linking", "linkings: sharde", None, "is no linking"),
-        refuses(
-            "binding",
-            "",
-            Some("/nonexistent.so"),
-            "getcontext is not bound",
-        ),
+        refuses("binding", "", Some("/nonexistent.so"), "getcontext is not bound"),
     ]
 }
 
@@ -433,9 +387,7 @@ fn sources(directory: &str) -> Outcome<Vec<PathBuf>> {
 }
 
 fn collect() -> Outcome<Vec<Trial>> {
-    let chosen = words("RCTX_LINKINGS")
-        .map(|words| linkings(&words))
-        .transpose()?;
+    let chosen = words("RCTX_LINKINGS").map(|words| linkings(&words)).transpose()?;
     let mut trials = self_tests();
     for (directory, needs_end_marker) in [("c-tests", true), ("examples/c", false)] {
         for source in sources(directory)? {

@@ -28,34 +28,22 @@ pub const SONAME: &str = "librctx.so.0";
 
 /// The top of the source tree.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("tests/ lies in the tree")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the tree")
 }
 
 /// The words of an environment variable, or none when it is not set.
 pub fn words(variable: &str) -> Option<Vec<String>> {
-    Some(
-        env::var(variable)
-            .ok()?
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect(),
-    )
+    Some(env::var(variable).ok()?.split_whitespace().map(str::to_owned).collect())
 }
 
 /// A file of the library under test. `scratch` is cargo's directory for the files of tests.
 pub fn library(scratch: &Path, name: &str) -> Outcome<PathBuf> {
     let directory = match env::var_os("RCTX_LIB_DIR") {
         Some(directory) => root().join(directory),
-        None => scratch
-            .parent()
-            .expect("scratch lies in the target directory")
-            .join("release"),
+        None => scratch.parent().expect("scratch lies in the target directory").join("release"),
     };
     let file = directory.join(name);
-    file.canonicalize()
-        .map_err(|_| format!("there is no {}: run make", file.display()))
+    file.canonicalize().map_err(|_| format!("there is no {}: run make", file.display()))
 }
 
 /// A command from words, `RCTX_RUNNER`'s or a compiler's.
@@ -91,17 +79,13 @@ impl Finished {
 /// `directory`, so that a grandchild that lives on holds nobody up.
 pub fn run(command: &mut Command, directory: &Path) -> Outcome<Finished> {
     let limit = match env::var("RCTX_TIMEOUT") {
-        Ok(seconds) => seconds
-            .parse()
-            .map_err(|_| format!("RCTX_TIMEOUT={seconds}: no number"))?,
+        Ok(seconds) => seconds.parse().map_err(|_| format!("RCTX_TIMEOUT={seconds}: no number"))?,
         Err(_) => 300,
     };
     let mut attempt = || -> io::Result<_> {
         let (stdout, stderr) = (directory.join("stdout"), directory.join("stderr"));
-        let mut child = command
-            .stdout(File::create(&stdout)?)
-            .stderr(File::create(&stderr)?)
-            .spawn()?;
+        let mut child =
+            command.stdout(File::create(&stdout)?).stderr(File::create(&stderr)?).spawn()?;
         let ended = child.wait_timeout(Duration::from_secs(limit))?;
         let status = match ended {
             Some(status) => status,
@@ -112,15 +96,7 @@ pub fn run(command: &mut Command, directory: &Path) -> Outcome<Finished> {
         };
         let text = |file| Ok::<_, io::Error>(String::from_utf8_lossy(&fs::read(file)?).into());
         let (stdout, stderr) = (text(stdout)?, text(stderr)?);
-        Ok((
-            ended.is_some(),
-            Finished {
-                pid: child.id(),
-                status,
-                stdout,
-                stderr,
-            },
-        ))
+        Ok((ended.is_some(), Finished { pid: child.id(), status, stdout, stderr }))
     };
     match attempt() {
         Ok((true, finished)) => Ok(finished),
@@ -146,10 +122,6 @@ pub fn declared_functions(header: &str) -> BTreeSet<String> {
         regex::Regex::new(r"(?s:/\*.*?\*/)|(?m://.*$)|(?m:^\s*#.*(\\\n.*)*$)").expect("fixed");
     let text = comments.replace_all(header, "");
     let name = regex::Regex::new(r"^[^(]*?([A-Za-z_][A-Za-z_0-9]*)\s*\(").expect("fixed");
-    let statements = text
-        .split([';', '{', '}'])
-        .filter(|text| !text.contains("typedef"));
-    statements
-        .filter_map(|text| Some(name.captures(text)?[1].to_owned()))
-        .collect()
+    let statements = text.split([';', '{', '}']).filter(|text| !text.contains("typedef"));
+    statements.filter_map(|text| Some(name.captures(text)?[1].to_owned())).collect()
 }

@@ -1,0 +1,43 @@
+/* A context that nobody captured, filled in by hand: a program counter, a stack pointer, a mask, and no
+ * floating-point state, which then stays as it is. (The system's libc follows the null pointer.)
+ *
+ *     linkings: shared static preload
+ *     flags: -lm -frounding-math
+ */
+#define _GNU_SOURCE
+#include "check.h"
+
+#include <fenv.h>
+#include <signal.h>
+
+static ucontext_t home, context;
+static _Alignas(16) char stack[65536];
+static int entered;
+
+static void entry(void)
+{
+    sigset_t set;
+
+    CHECK(fegetround() == FE_UPWARD);
+    CHECK(sigprocmask(SIG_SETMASK, NULL, &set) == 0 && sigismember(&set, SIGUSR1));
+    entered = 1;
+    setcontext(&home);
+}
+
+int main(void)
+{
+    char *top = stack + sizeof stack - 16;
+
+    sigaddset(&context.uc_sigmask, SIGUSR1);
+#if defined __x86_64__
+    context.uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)entry;
+    context.uc_mcontext.gregs[REG_RSP] = (greg_t)(uintptr_t)(top - 8); /* as after a call */
+#else
+#error "say here where the program counter and the stack pointer are"
+#endif
+    CHECK(fesetround(FE_UPWARD) == 0);
+    CHECK(swapcontext(&home, &context) == 0);
+    CHECK(entered);
+    END();
+    return 0;
+}

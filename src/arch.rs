@@ -5,7 +5,8 @@
 //! | `getcontext!`, `setcontext!`, `swapcontext!` | body | with the argument `masked` or `maskless`; the fast path, and calls of `context::` for every other case |
 //! | `makecontext!` | body | passes its variable arguments on as two arrays to `posix::make` |
 //! | `swapcontext_sliced!`, `getcontext_sliced!` | body | calls `sliced::suspend` or `sliced::capture`, then saves the registers |
-//! | `slice_swap!`, `slice_start!` | body | pushes the registers, calls `slice::swap` or `slice::start`, puts the target's bytes back |
+//! | `slice_swap!` | body | calls `slice::swap`, copies registers and stack into the block of `*from`, puts the target's bytes back |
+//! | `slice_start!` | body | pushes the registers, calls `slice::start`, goes on at the base |
 //! | `switch!`, `call!`, `stacktop!` | body | `rctx_switch`, `rctx_call`, `getstacktop` |
 //! | `VARIADIC_REGISTERS` | constant | how many of `makecontext`'s variable arguments come in registers |
 //! | `CALLEE_AREA` | constant | bytes above a caller's stack pointer that its callees write |

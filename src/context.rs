@@ -110,7 +110,7 @@ pub unsafe fn classify(ucp: *const ucontext_t) -> Result<Kind, c_int> {
 
 /// # Safety
 /// `ucp` points to a `ucontext_t`.
-unsafe fn has_registers(ucp: *const ucontext_t) -> bool {
+pub unsafe fn has_registers(ucp: *const ucontext_t) -> bool {
     // SAFETY: the caller's promise.
     unsafe { arch::program_counter(ucp) != 0 && arch::stack_pointer(ucp) != 0 }
 }

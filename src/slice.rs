@@ -56,23 +56,28 @@ impl Slice {
         Ok(())
     }
 
-    /// Saves the stack from `near` on.
-    ///
-    /// # Safety
-    /// `self` heads a block with room for `len` bytes.
+    /// Makes this the slice of the running thread's `len` bytes from `near` on, which are to be copied here.
     #[inline]
-    pub unsafe fn save(&mut self, near: usize, len: usize) {
+    pub fn place(&mut self, near: usize, len: usize) {
         self.near = near;
         self.len = len;
         self.owner = arch::thread_pointer();
-        // SAFETY: the caller's promise; the stack from `near` on is readable up to the base.
-        unsafe { arch::copy(self.bytes(), near as *const u8, len) }
         sanitizer::wipe(near, near + len);
+    }
+
+    /// Copies the bytes out of the stack.
+    ///
+    /// # Safety
+    /// `self` was placed and heads a block with room for so many bytes.
+    #[inline]
+    pub unsafe fn copy_out(&mut self) {
+        // SAFETY: the caller's promise; the stack from `near` on is readable up to the base.
+        unsafe { arch::copy(self.bytes(), self.near as *const u8, self.len) }
     }
 
     /// Whether the bytes from `near` to `far` are known to be one stack, because more of it was saved here.
     #[inline]
-    fn knows(&self, near: usize, far: usize) -> bool {
+    pub fn knows(&self, near: usize, far: usize) -> bool {
         self.owner == arch::thread_pointer() && self.far() == far && self.near <= near
     }
 }
@@ -214,11 +219,11 @@ pub unsafe extern "C" fn rctx_slice_free(slice: *mut rctx_slice_t) {
     unsafe { libc::free(slice.cast()) }
 }
 
-/// What the body of [`rctx_slice_swap`] calls before it puts the target's bytes back. Returns the target, or
-/// null with errno set.
+/// What the body of [`rctx_slice_swap`] calls before it copies the running slice into the block of `*from`,
+/// unless `from` is null, and puts the target's bytes back. Returns the target, or null with errno set.
 ///
 /// # Safety
-/// Called from the arch body only; `near` is where it pushed the registers.
+/// Called from the arch body only; `near` is where the registers have their place on the stack.
 pub unsafe extern "C" fn swap(
     from: *mut *mut Slice,
     to: *mut Slice,
@@ -268,7 +273,7 @@ unsafe fn try_swap(
             if overlap(from as usize, size_of::<*mut Slice>(), target.near, target.len) {
                 return Err(libc::EINVAL);
             }
-            suspend(from, near, far)?;
+            prepare(from, near, far)?;
             if to_itself {
                 return Ok(*from);
             }
@@ -295,7 +300,11 @@ pub unsafe extern "C" fn start(
             if func == 0 {
                 return Err(libc::EINVAL);
             }
-            if from.is_null() { check_stack(None, near, far) } else { suspend(from, near, far) }
+            if from.is_null() {
+                check_stack(None, near, far)
+            } else {
+                prepare(from, near, far).map(|()| (**from).copy_out())
+            }
         })
     };
     match outcome {
@@ -305,12 +314,13 @@ pub unsafe extern "C" fn start(
     }
 }
 
-/// Saves the stack from `near` to `far` into the block of `*from`, or a new one of the right size.
+/// Makes the block of `*from`, or a new one of the right size, the slice from `near` to `far`, which is yet to
+/// be copied there.
 ///
 /// # Safety
 /// `from` points to null or a live handle.
 #[inline]
-unsafe fn suspend(from: *mut *mut Slice, near: usize, far: usize) -> Result<(), c_int> {
+unsafe fn prepare(from: *mut *mut Slice, near: usize, far: usize) -> Result<(), c_int> {
     let len = far - near;
     if overlap(from as usize, size_of::<*mut Slice>(), near, len) {
         return Err(libc::EINVAL);
@@ -331,7 +341,7 @@ unsafe fn suspend(from: *mut *mut Slice, near: usize, far: usize) -> Result<(), 
                 return Err(libc::ENOMEM);
             }
         }
-        (**from).save(near, len);
+        (**from).place(near, len);
     }
     Ok(())
 }
@@ -356,6 +366,16 @@ pub enum Storage<'a> {
     Library(Option<&'a mut ContextSlice>),
     /// The caller's, with room for so many bytes.
     Caller(&'a mut ContextSlice, usize),
+}
+
+/// Whether the library allocated `block`, which `uc_stack` of `ucp` leads to, for `ucp`.
+///
+/// # Safety
+/// `ucp` points to an initialised context with a slice.
+#[inline]
+pub unsafe fn is_owned(ucp: *const ucontext_t, block: &ContextSlice) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { (*ucp).uc_stack.ss_flags == OWNED && block.context == ucp }
 }
 
 /// Reads `uc_stack`: where a slice of `ucp` goes.

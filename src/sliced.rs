@@ -8,6 +8,8 @@ use libc::ucontext_t;
 use crate::arch;
 use crate::context::{self, FRAME, Kind, MASK, SLICED, fail, overlap, refuse};
 use crate::posix::adopt_caller;
+use crate::sanitizer;
+use crate::sigmask::{self, Policy};
 pub use crate::slice::RCTX_SLICE_OVERHEAD;
 use crate::slice::{self, ContextSlice, Storage, check_stack, far_of, storage};
 
@@ -204,7 +206,8 @@ impl<'a> Room<'a> {
 }
 
 /// What the bodies of `swapcontext_sliced` and its twin call: everything that can fail, and the copy out.
-/// Returns the word to store in `oucp`, or 0 with errno set and nothing changed.
+/// Returns the word to store in `oucp`, or 0 with errno set and nothing changed. The body may put back the
+/// slice of `ucp` itself.
 ///
 /// # Safety
 /// Called from an arch body only; `near` is the caller's stack pointer.
@@ -215,16 +218,79 @@ pub unsafe extern "C" fn suspend(
     near: usize,
     masked: bool,
 ) -> usize {
-    if base.is_null() {
-        // SAFETY: the caller's promise.
-        return unsafe { context::prepare_swap(oucp, ucp, masked) };
-    }
-    if oucp.is_null() || ucp.is_null() {
-        return refuse(libc::EFAULT);
-    }
-    let target = (oucp.cast_const() != ucp).then_some(ucp);
     // SAFETY: the caller's promise.
-    unsafe { save(oucp, target, base, near, masked) }.unwrap_or_else(refuse)
+    let word = unsafe {
+        if base.is_null() {
+            context::prepare_swap(oucp, ucp, masked)
+        } else if oucp.is_null() || ucp.is_null() {
+            refuse(libc::EFAULT)
+        } else if (!masked || sigmask::policy() == Policy::None)
+            && save_steadily(oucp, ucp, base, near)
+        {
+            SLICED
+        } else {
+            let target = (oucp.cast_const() != ucp).then_some(ucp);
+            save(oucp, target, base, near, masked).unwrap_or_else(refuse)
+        }
+    };
+    // SAFETY: after success `ucp` is a context; its word says whether it leads to a slice.
+    unsafe {
+        if word != 0 && context::is_sliced(context::word(ucp)) {
+            let slice = &ContextSlice::of(ucp).slice;
+            sanitizer::before_resume(slice.near, slice.far());
+        }
+    }
+    word
+}
+
+/// The steady path of [`save`], without a mask: both contexts are of this base, and the caller's slice fits
+/// where its last one went. Returns false, with nothing done, wherever there is more to look at.
+///
+/// # Safety
+/// All three are initialised contexts.
+#[inline]
+unsafe fn save_steadily(
+    oucp: *mut ucontext_t,
+    ucp: *const ucontext_t,
+    base: *const ucontext_t,
+    near: usize,
+) -> bool {
+    // SAFETY: the caller's promise; a block is reached through a word that says it is there.
+    unsafe {
+        let words = (context::word(oucp) | MASK, context::word(ucp) | MASK);
+        if words != (SLICED | MASK, SLICED | MASK) || !context::is_ours(context::word(base)) {
+            return false;
+        }
+        let (block, target) = (ContextSlice::of(oucp), &raw const *ContextSlice::of(ucp));
+        let far = arch::stack_pointer(base).wrapping_add(arch::CALLEE_AREA);
+        let Some(len) = far.checked_sub(near) else {
+            return false;
+        };
+        if !slice::is_owned(oucp, block)
+            || &raw const *block == target
+            || arch::owner(base) != arch::thread_pointer()
+            || !block.slice.knows(near, far)
+            || len > block.slice.capacity
+        {
+            return false;
+        }
+        let target = &(*target).slice;
+        // Whatever is read or written on the way lies outside of all the bytes that change.
+        let lowest = near.min(target.near);
+        let hit = |start, len| overlap(start, len, lowest, far - lowest);
+        if target.owner != block.slice.owner
+            || target.far() > far
+            || hit(oucp as usize, size_of::<ucontext_t>())
+            || hit(ucp as usize, size_of::<ucontext_t>())
+            || hit(&raw const *target as usize, size_of::<slice::Slice>() + target.len)
+            || !context::has_registers(ucp)
+        {
+            return false;
+        }
+        block.slice.place(near, len);
+        block.slice.copy_out();
+        true
+    }
 }
 
 /// What the body of `rctx_getcontext_sliced` calls; as [`suspend`] without a target.
@@ -319,7 +385,9 @@ unsafe fn save(
                 return Err(errno);
             }
         };
-        room.enter(oucp).slice.save(near, len);
+        let slice = &mut room.enter(oucp).slice;
+        slice.place(near, len);
+        slice.copy_out();
         Ok(SLICED | holds_mask as usize * MASK)
     }
 }

@@ -141,9 +141,9 @@ macro_rules! load_context {
     };
 }
 
-/// Where the fast path gives up: rax is the word to save with, made by the policy's slow path, or 0 with
-/// errno set. Then as the fast path.
-macro_rules! swap_slowly {
+/// Asks the policy's slow path for the word to save with, and saves the caller into the context at rdi. The
+/// word is 0 when errno is set: goes on at `finish_swap!`'s label 9 then.
+macro_rules! prepare_swap {
     ($($arguments:literal),*) => {
         concat!(
             "sub rsp, 24\n", //                      two arguments, and the alignment
@@ -160,6 +160,14 @@ macro_rules! swap_slowly {
             "jz 9f\n",
             "mov [rdi + {FLAGS}], rax\n",
             save!(),
+        )
+    };
+}
+
+/// Resumes the context at rsi, of whatever kind.
+macro_rules! finish_swap {
+    () => {
+        concat!(
             "mov rdi, rsi\n",
             "sub rsp, 8\n",
             ".cfi_adjust_cfa_offset 8\n",
@@ -170,6 +178,13 @@ macro_rules! swap_slowly {
             "mov eax, -1\n",
             "ret\n",
         )
+    };
+}
+
+/// Where the fast path gives up.
+macro_rules! swap_slowly {
+    ($($arguments:literal),*) => {
+        concat!(prepare_swap!($($arguments),*), finish_swap!())
     };
 }
 

@@ -75,6 +75,18 @@ macro_rules! copy_bytes {
     };
 }
 
+/// Before bytes are put back from rdi on: rsp is never above one that is being written. Uses rax.
+macro_rules! lower_stack {
+    () => {
+        concat!(
+            "mov rax, rdi\n",
+            "and rax, -16\n",
+            "cmp rsp, rax\n",
+            "cmova rsp, rax\n",
+        )
+    };
+}
+
 macro_rules! swapcontext_sliced {
     (masked) => {
         swapcontext_sliced!(body "mov r8d, 1")
@@ -84,12 +96,40 @@ macro_rules! swapcontext_sliced {
     };
     (body $masked:literal) => {
         context_asm!(
-            swap_slowly!(
+            prepare_swap!(
                 "lea rcx, [rsp + 32]", //            the near end: the caller's stack pointer
                 $masked
-            ) ;
+            ),
+            // A slice, the usual case, is put back here.
+            "mov rax, [rsi + {FLAGS}]",
+            "or rax, {MASK}",
+            "cmp rax, {SLICED_MASK}",
+            "jne 20f",
+            ".cfi_undefined rip",
+            "mov r8, rsi",
+            "mov rax, [rsi + {BLOCK}]",
+            "add rax, {BLOCK_ALIGN} - 1",
+            "and rax, -{BLOCK_ALIGN}",
+            "mov rdi, [rax + {NEAR}]",
+            "mov rdx, [rax + {LEN}]",
+            "lea rsi, [rax + {BYTES}]",
+            lower_stack!(),
+            copy_bytes!(),
+            "mov rsi, r8",
+            load_context!(),
+            cfi_of_caller!(),
+            "20:",
+            finish_swap!() ;
             prepare = sym $crate::sliced::suspend,
             resume = sym $crate::context::resume,
+            MASK = const $crate::context::MASK,
+            SLICED_MASK = const $crate::context::SLICED | $crate::context::MASK,
+            BLOCK = const $crate::arch::STACK + core::mem::offset_of!(libc::stack_t, ss_sp),
+            BLOCK_ALIGN = const $crate::slice::BLOCK_ALIGN,
+            NEAR = const core::mem::offset_of!($crate::slice::ContextSlice, slice.near),
+            LEN = const core::mem::offset_of!($crate::slice::ContextSlice, slice.len),
+            BYTES = const size_of::<$crate::slice::ContextSlice>(),
+            LONG = const $crate::arch::LONG,
         )
     };
 }
@@ -117,32 +157,74 @@ macro_rules! getcontext_sliced {
     };
 }
 
+/// The body is on both sides of the call of `slice::swap`: the callee-saved registers hold the caller's values
+/// again after it, so they go straight into the block and come straight out of the other, as does the return
+/// address. Nothing is pushed, because a load that is wider than the pushes before it waits for them.
 macro_rules! slice_swap {
     () => {
         core::arch::naked_asm!(
             ".cfi_startproc",
-            push_registers!(),
+            "sub rsp, 56", //                        where push_registers! would put them
+            ".cfi_adjust_cfa_offset 56",
+            "mov [rsp], rdi",
             "mov rcx, rsp", //                       the near end: the registers are part of the slice
             "call {swap}",
             "test rax, rax",
             "jz 8f",
+            "mov r8, rax", //                        the target
+            "mov rdi, [rsp]",
+            "test rdi, rdi",
+            "jz 20f",
+            "mov rdi, [rdi]", //                     the block of *from
+            "mov rdx, [rdi + {LEN}]",
+            "add rdi, {BYTES}",
+            "stmxcsr [rdi]",
+            "fnstcw [rdi + 4]",
+            "mov [rdi + 8], r15",
+            "mov [rdi + 16], r14",
+            "mov [rdi + 24], r13",
+            "mov [rdi + 32], r12",
+            "mov [rdi + 40], rbx",
+            "mov [rdi + 48], rbp",
+            "mov rax, [rsp + 56]",
+            "mov [rdi + 56], rax",
+            "add rdi, 64",
+            "lea rsi, [rsp + 64]",
+            "sub rdx, 64",
+            "jbe 20f",
+            copy_bytes!(),
+            "20:",
             ".cfi_remember_state",
             ".cfi_undefined rip",
-            "mov rdi, [rax + {NEAR}]",
-            "mov rdx, [rax + {LEN}]",
-            "lea rsi, [rax + {BYTES}]",
-            "mov r8, rdi",
-            "cmp rsp, rdi",
-            "cmova rsp, rdi", //                     never above a byte that is being written
+            "mov r9, [r8 + {NEAR}]",
+            "mov rdx, [r8 + {LEN}]",
+            "add r8, {BYTES}",
+            "lea rdi, [r9 + 64]",
+            "lea rsi, [r8 + 64]",
+            "cmp rsp, r9",
+            "cmova rsp, r9", //                      never above a byte that is being written
+            "sub rdx, 64",
+            "jbe 21f",
             copy_bytes!(),
-            "mov rsp, r8",
-            ".cfi_restore_state",
+            "21:",
+            "ldmxcsr [r8]",
+            "fldcw [r8 + 4]",
+            "mov r15, [r8 + 8]",
+            "mov r14, [r8 + 16]",
+            "mov r13, [r8 + 24]",
+            "mov r12, [r8 + 32]",
+            "mov rbx, [r8 + 40]",
+            "mov rbp, [r8 + 48]",
+            "mov r11, [r8 + 56]",
             "xor eax, eax",
-            "jmp 9f",
+            "lea rsp, [r9 + 64]",
+            "jmp r11",
+            ".cfi_restore_state",
             "8:",
             "mov eax, -1",
-            "9:",
-            pop_registers!(),
+            "add rsp, 56",
+            ".cfi_adjust_cfa_offset -56",
+            "ret",
             ".cfi_endproc",
             swap = sym $crate::slice::swap,
             NEAR = const core::mem::offset_of!($crate::slice::Slice, near),
@@ -221,10 +303,7 @@ pub unsafe extern "C" fn restore(
         "mov rdi, rsi",
         "mov rsi, rdx",
         "mov rdx, rcx",
-        "mov rax, rdi",
-        "and rax, -16",
-        "cmp rsp, rax",
-        "cmova rsp, rax", //                         never above a byte that is being written
+        lower_stack!(),
         copy_bytes!(),
         "mov rsi, r8",
         load_context!() ;

@@ -34,6 +34,8 @@ FRAME inner(void)
 {
     count = 0;
     CHECK(_Unwind_Backtrace(note, NULL) == _URC_END_OF_STACK);
+    if (frames[count - 1] == 0)
+        count--; /* the caller of the outermost frame, which backtrace() drops as well */
     NO_TAIL_CALL();
 }
 

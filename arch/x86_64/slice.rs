@@ -3,28 +3,41 @@
 //! # Why the copy back is safe
 //!
 //! Nothing may be called on the stack being replaced, and the kernel may push a signal's frame at the stack
-//! pointer at any instruction. While the caller's bytes are still needed, rsp is at or below (nearer than)
-//! the caller's near end. Before the first byte of the target is written, rsp moves to the lower of where it
-//! is and the target's near end, and stays there until the last byte is in place:
+//! pointer at any instruction. So three rules hold:
+//!
+//! 1. While the caller's bytes are still needed, until the last is copied out, rsp is at or below (nearer than)
+//!    the caller's near end. Functions may be called: their frames lie nearer, where nothing is saved.
+//! 2. Before the first byte of the target is written, rsp moves to the lower of where it is and the target's
+//!    near end, and stays there until the last byte is in place.
+//! 3. Only then does it rise to the near end, in the load of the registers, which needs no stack either.
 //!
 //! ```text
-//!    far  +----------------+ base: older frames, shared, never written
-//!         | target's bytes |   <- written from low to high addresses
-//!    near +----------------+ target's near end
-//!         | dead           |   frames of the suspended caller, saved before
-//!    rsp  +----------------+   min(rsp, near): a signal's frame lands below,
-//!         |                |   on bytes that nobody needs
+//!     a deeper target                               a shallower target
+//!
+//!     far  +----------------+ base: older frames,   +----------------+ far
+//!          | target's bytes | shared, never written | target's bytes |   <- written from low to high
+//!          |                |                       +----------------+ near
+//!          |                | <- rsp was here       | dead           |   frames of the caller,
+//!     near +----------------+ = rsp now             |                |   which are saved
+//!          |                |   a signal's frame    +----------------+ rsp: unmoved
+//!          |                |   lands below rsp     |                |   a signal's frame lands here
 //! ```
 //!
-//! The loop has no call, no push and no memory of its own: its operands are in registers. It reads the heap
-//! and writes between near and far, and neither holds the structures in use (checked before). Only then does
-//! rsp rise to near. On another stack than the target's, the same rule leaves rsp where it is or moves it
-//! below the target's frames; both are free.
+//! A frame that lands below rsp (the kernel skips the red zone by itself) destroys nothing in either picture:
+//! no byte of the target, none of the caller that is not saved. rsp does not rise to the shallower target's near
+//! end at once, because the dead bytes may hold the context that is resumed, in a frame of the caller's: its
+//! registers are loaded last.
+//!
+//! The copy has no call, no push and no memory of its own: its operands are in registers. It reads a block and
+//! writes between near and far. That the block and both contexts lie outside was checked before (`EINVAL`). The
+//! registers are loaded from the context or the block, not from the bytes just written, so that no load waits.
+//!
+//! When another stack is running, rule 2 leaves rsp where it is, below frames that are saved or abandoned, or
+//! moves it below the target's frames: a signal's frame lands on free bytes of one stack or the other.
 
 use core::arch::asm;
 
 use libc::ucontext_t;
-
 
 /// From this many bytes on, one string instruction beats the loop.
 pub const LONG: usize = 2048;

@@ -51,17 +51,11 @@ impl Failure {
     }
 
     fn not_runnable(message: impl fmt::Display) -> Self {
-        Self {
-            status: 126,
-            message: message.to_string(),
-        }
+        Self { status: 126, message: message.to_string() }
     }
 
     fn not_found(message: impl fmt::Display) -> Self {
-        Self {
-            status: 127,
-            message: message.to_string(),
-        }
+        Self { status: 127, message: message.to_string() }
     }
 }
 
@@ -77,11 +71,7 @@ fn main() -> ExitCode {
 
 enum Request {
     Print(String),
-    Run {
-        sigmask: Option<&'static str>,
-        program: OsString,
-        arguments: Vec<OsString>,
-    },
+    Run { sigmask: Option<&'static str>, program: OsString, arguments: Vec<OsString> },
 }
 
 fn parse(mut parser: lexopt::Parser) -> Result<Request, lexopt::Error> {
@@ -92,28 +82,17 @@ fn parse(mut parser: lexopt::Parser) -> Result<Request, lexopt::Error> {
                 let word = parser.value()?;
                 let known = POLICIES.into_iter().find(|known| word == **known);
                 sigmask = Some(known.ok_or_else(|| {
-                    format!(
-                        "--sigmask={} is none of: {}",
-                        word.display(),
-                        POLICIES.join(", ")
-                    )
+                    format!("--sigmask={} is none of: {}", word.display(), POLICIES.join(", "))
                 })?);
             }
             Short('h') | Long("help") => return Ok(Request::Print(USAGE.to_owned())),
             Short('V') | Long("version") => {
-                return Ok(Request::Print(format!(
-                    "rctx-run {}\n",
-                    env!("CARGO_PKG_VERSION")
-                )));
+                return Ok(Request::Print(format!("rctx-run {}\n", env!("CARGO_PKG_VERSION"))));
             }
             // What follows the program is the program's.
             Value(program) => {
                 let arguments = parser.raw_args()?.collect();
-                return Ok(Request::Run {
-                    sigmask,
-                    program,
-                    arguments,
-                });
+                return Ok(Request::Run { sigmask, program, arguments });
             }
             _ => return Err(argument.unexpected()),
         }
@@ -129,11 +108,7 @@ fn run() -> Result<(), Failure> {
                 print!("{text}");
                 return Ok(());
             }
-            Request::Run {
-                sigmask,
-                program,
-                arguments,
-            } => (sigmask, program, arguments),
+            Request::Run { sigmask, program, arguments } => (sigmask, program, arguments),
         };
     let library = find_library()?;
     let path = program::find(&program)?;
@@ -145,18 +120,12 @@ fn run() -> Result<(), Failure> {
         preload.push(others);
     }
     let mut command = Command::new(&path);
-    command
-        .arg0(&program)
-        .args(arguments)
-        .env("LD_PRELOAD", preload);
+    command.arg0(&program).args(arguments).env("LD_PRELOAD", preload);
     if let Some(word) = sigmask {
         command.env("RCTX_SIGMASK", word);
     }
     let error = command.exec();
-    Err(Failure::not_runnable(format!(
-        "cannot run {}: {error}",
-        path.display()
-    )))
+    Err(Failure::not_runnable(format!("cannot run {}: {error}", path.display())))
 }
 
 /// Finds the library from where this program lies: in the same directory (a build), in ../lib (an
@@ -177,12 +146,7 @@ fn find_library() -> Result<PathBuf, Failure> {
         })?;
     // The loader splits LD_PRELOAD at spaces and colons, expands what begins with a dollar sign, and has no
     // way to quote them.
-    if library
-        .as_os_str()
-        .as_bytes()
-        .iter()
-        .any(|byte| b" :$".contains(byte))
-    {
+    if library.as_os_str().as_bytes().iter().any(|byte| b" :$".contains(byte)) {
         return Err(Failure::not_found(format!(
             "LD_PRELOAD cannot name {}: no space, colon or dollar sign may be in the path",
             library.display()

@@ -25,9 +25,7 @@ pub fn find(name: &OsStr) -> Result<PathBuf, Failure> {
         vec![PathBuf::from(name)]
     } else {
         let path = env::var_os("PATH").unwrap_or_else(|| OsString::from("/bin:/usr/bin"));
-        env::split_paths(&path)
-            .map(|directory| directory.join(name))
-            .collect()
+        env::split_paths(&path).map(|directory| directory.join(name)).collect()
     };
     let mut forbidden = None;
     for candidate in candidates {
@@ -37,11 +35,7 @@ pub fn find(name: &OsStr) -> Result<PathBuf, Failure> {
             }
             Ok(metadata) if metadata.is_dir() && !is_path => {}
             Ok(metadata) => {
-                let reason = if metadata.is_dir() {
-                    "a directory"
-                } else {
-                    "not executable"
-                };
+                let reason = if metadata.is_dir() { "a directory" } else { "not executable" };
                 forbidden.get_or_insert(format!("{}: is {reason}", candidate.display()));
             }
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -68,10 +62,7 @@ pub fn check(path: &Path, library: &Path) -> Result<(), Failure> {
             None => return check_elf(&program, library),
         }
     }
-    Err(Failure::not_runnable(format!(
-        "{}: too many interpreters",
-        path.display()
-    )))
+    Err(Failure::not_runnable(format!("{}: too many interpreters", path.display())))
 }
 
 /// The loader ignores LD_PRELOAD in a program that runs with more rights than its caller has.
@@ -171,10 +162,7 @@ impl Elf {
             object::File::Elf64(elf) => has_interpreter(elf),
             _ => false,
         };
-        Ok(Self {
-            machine: (elf.architecture(), elf.endianness()),
-            has_interpreter,
-        })
+        Ok(Self { machine: (elf.architecture(), elf.endianness()), has_interpreter })
     }
 }
 

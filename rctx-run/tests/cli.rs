@@ -62,31 +62,20 @@ impl Place {
         let source = self.path("empty.c");
         fs::write(&source, "int main(void) { return 0; }\n").expect("a file");
         let path = self.path(name);
-        let status = Command::new("cc")
-            .arg(flag)
-            .arg("-o")
-            .arg(&path)
-            .arg(&source)
-            .status()
-            .expect("cc");
+        let status =
+            Command::new("cc").arg(flag).arg("-o").arg(&path).arg(&source).status().expect("cc");
         assert!(status.success());
         path
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(self.path("bin/rctx-run"));
-        command
-            .env_remove("LD_PRELOAD")
-            .env_remove("RCTX_SIGMASK")
-            .env_remove("RCTX_VERBOSE");
+        command.env_remove("LD_PRELOAD").env_remove("RCTX_SIGMASK").env_remove("RCTX_VERBOSE");
         command
     }
 
     fn run(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
-        self.command()
-            .args(arguments)
-            .output()
-            .expect("rctx-run starts")
+        self.command().args(arguments).output().expect("rctx-run starts")
     }
 
     /// Runs a program and checks that it is refused with one message.
@@ -99,45 +88,24 @@ impl Place {
 fn assert_refused(output: &Output, status: i32, message: &str) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{stderr}");
-    assert!(
-        stderr.starts_with("rctx-run: ") && stderr.contains(message),
-        "{stderr}"
-    );
+    assert!(stderr.starts_with("rctx-run: ") && stderr.contains(message), "{stderr}");
     assert!(output.stdout.is_empty());
 }
 
 #[track_caller]
 fn stdout(output: &Output) -> &str {
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    std::str::from_utf8(&output.stdout)
-        .expect("text")
-        .trim_end()
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::str::from_utf8(&output.stdout).expect("text").trim_end()
 }
 
 #[test]
 fn preloads_the_library_before_others() {
     let place = Place::new();
     let show = ["sh", "-c", "echo $LD_PRELOAD"];
-    let library = place
-        .library()
-        .canonicalize()
-        .expect("a path")
-        .display()
-        .to_string();
+    let library = place.library().canonicalize().expect("a path").display().to_string();
     assert_eq!(stdout(&place.run(show)), library);
-    let others = place
-        .command()
-        .env("LD_PRELOAD", "libm.so.6")
-        .args(show)
-        .output();
-    assert_eq!(
-        stdout(&others.expect("rctx-run starts")),
-        format!("{library}:libm.so.6")
-    );
+    let others = place.command().env("LD_PRELOAD", "libm.so.6").args(show).output();
+    assert_eq!(stdout(&others.expect("rctx-run starts")), format!("{library}:libm.so.6"));
 }
 
 #[test]
@@ -152,10 +120,7 @@ fn every_policy_reaches_the_library() {
             .expect("rctx-run starts");
         assert_eq!(output.status.code(), Some(7), "the program's own status");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            stderr.contains(&format!("signal masks: {word}")),
-            "{stderr}"
-        );
+        assert!(stderr.contains(&format!("signal masks: {word}")), "{stderr}");
     }
 }
 
@@ -172,15 +137,7 @@ fn the_policy_of_the_environment_stays() {
 #[test]
 fn the_programs_options_are_its_own() {
     let place = Place::new();
-    let script = [
-        "sh",
-        "-c",
-        "echo \"$0 $*\"",
-        "name",
-        "--sigmask=foo",
-        "--",
-        "--help",
-    ];
+    let script = ["sh", "-c", "echo \"$0 $*\"", "name", "--sigmask=foo", "--", "--help"];
     let expected = "name --sigmask=foo -- --help";
     assert_eq!(stdout(&place.run(script)), expected);
     assert_eq!(stdout(&place.run(["--"].iter().chain(&script))), expected);
@@ -193,10 +150,7 @@ fn help_and_version() {
         stdout(&place.run(["--help"]))
             .starts_with("Usage: rctx-run [--sigmask=posix|none] PROGRAM")
     );
-    assert_eq!(
-        stdout(&place.run(["--version"])),
-        concat!("rctx-run ", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(stdout(&place.run(["--version"])), concat!("rctx-run ", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
@@ -211,11 +165,7 @@ fn wrong_options() {
 #[test]
 fn missing_programs() {
     let place = Place::new();
-    place.refused(
-        "rctx-no-such-program",
-        127,
-        "rctx-no-such-program: no such program in PATH",
-    );
+    place.refused("rctx-no-such-program", 127, "rctx-no-such-program: no such program in PATH");
     place.refused("/no/such/program", 127, "/no/such/program: no such program");
     let orphan = place.file("orphan", "#!/no/such/interpreter\n");
     place.refused(orphan, 127, "/no/such/interpreter: no such program");
@@ -240,17 +190,8 @@ fn a_static_program() {
     let place = Place::new();
     let program = place.compile("static", "-static");
     place.refused(&program, 126, "is linked statically");
-    place.refused(
-        place.compile("static-pie", "-static-pie"),
-        126,
-        "is linked statically",
-    );
-    assert!(
-        place
-            .run([place.compile("dynamic", "-pie")])
-            .status
-            .success()
-    );
+    place.refused(place.compile("static-pie", "-static-pie"), 126, "is linked statically");
+    assert!(place.run([place.compile("dynamic", "-pie")]).status.success());
 
     // The same through scripts.
     place.refused(
@@ -259,27 +200,16 @@ fn a_static_program() {
         "is linked statically",
     );
     let script = place.file("env-script", "#!/usr/bin/env -S A=b static\n");
-    let output = place
-        .command()
-        .env("PATH", place.root.path())
-        .arg(script)
-        .output();
-    assert_refused(
-        &output.expect("rctx-run starts"),
-        126,
-        "is linked statically",
-    );
+    let output = place.command().env("PATH", place.root.path()).arg(script).output();
+    assert_refused(&output.expect("rctx-run starts"), 126, "is linked statically");
 }
 
 #[test]
 fn a_script_runs() {
     let place = Place::new();
     let content = "echo ${LD_PRELOAD##*/}\n";
-    for (name, first_line) in [
-        ("sh", "#!/bin/sh\n"),
-        ("env", "#!/usr/bin/env sh\n"),
-        ("bare", ""),
-    ] {
+    for (name, first_line) in [("sh", "#!/bin/sh\n"), ("env", "#!/usr/bin/env sh\n"), ("bare", "")]
+    {
         let script = place.file(name, format!("{first_line}{content}"));
         assert_eq!(stdout(&place.run([script])), SONAME, "{name}");
     }
@@ -308,10 +238,9 @@ fn a_set_user_id_program() {
     let place = Place::new();
     let program = place.compile("privileged", "-pie");
     if is_root() {
-        for (user, group, mode, message) in [
-            (1, 0, 0o4755, "set-user-ID"),
-            (0, 1, 0o2755, "set-group-ID"),
-        ] {
+        for (user, group, mode, message) in
+            [(1, 0, 0o4755, "set-user-ID"), (0, 1, 0o2755, "set-group-ID")]
+        {
             chown(&program, Some(user), Some(group)).expect("a new owner");
             fs::set_permissions(&program, fs::Permissions::from_mode(mode)).expect("a mode");
             place.refused(&program, 126, message);

@@ -91,95 +91,32 @@ pub fn cases(has_fcontext: bool) -> Vec<Case> {
     let mut add = |section, id: &str, title: &str, run: Box<dyn Fn(usize) -> f64>| {
         let absent = id.contains("fcontext") && !has_fcontext;
         let (id, title) = (id.to_owned(), title.to_owned());
-        cases.push(Case {
-            id,
-            section,
-            title,
-            run: (!absent).then_some(run),
-        });
+        cases.push(Case { id, section, title, run: (!absent).then_some(run) });
     };
 
     let section = "swap, signal mask kept";
-    add(
-        section,
-        "glibc",
-        "glibc swapcontext",
-        Box::new(|n| loop_swap(Peer::Glibc, n)),
-    );
-    add(
-        section,
-        "posix",
-        "swapcontext, policy posix",
-        Box::new(|n| loop_swap(Peer::Posix, n)),
-    );
-    add(
-        section,
-        "sigprocmask",
-        "the system call alone",
-        Box::new(|n| loop_sigprocmask(n)),
-    );
+    add(section, "glibc", "glibc swapcontext", Box::new(|n| loop_swap(Peer::Glibc, n)));
+    add(section, "posix", "swapcontext, policy posix", Box::new(|n| loop_swap(Peer::Posix, n)));
+    add(section, "sigprocmask", "the system call alone", Box::new(|n| loop_sigprocmask(n)));
 
     let section = "swap, no signal mask";
-    add(
-        section,
-        "fcontext",
-        "Boost jump_fcontext",
-        Box::new(|n| loop_fcontext(n)),
-    );
-    add(
-        section,
-        "none",
-        "swapcontext, policy none",
-        Box::new(|n| loop_swap(Peer::None, n)),
-    );
-    add(
-        section,
-        "twin",
-        "rctx_swapcontext",
-        Box::new(|n| loop_swap(Peer::Twins, n)),
-    );
-    add(
-        section,
-        "switch",
-        "rctx_switch, nothing copied",
-        Box::new(|n| loop_switch(n)),
-    );
-    add(
-        section,
-        "corosensei",
-        "crate corosensei",
-        Box::new(loop_corosensei),
-    );
+    add(section, "fcontext", "Boost jump_fcontext", Box::new(|n| loop_fcontext(n)));
+    add(section, "none", "swapcontext, policy none", Box::new(|n| loop_swap(Peer::None, n)));
+    add(section, "twin", "rctx_swapcontext", Box::new(|n| loop_swap(Peer::Twins, n)));
+    add(section, "switch", "rctx_switch, nothing copied", Box::new(|n| loop_switch(n)));
+    add(section, "corosensei", "crate corosensei", Box::new(loop_corosensei));
     add(section, "context", "crate context", Box::new(loop_context));
 
     let section = "capture and resume";
-    for (name, peer) in [
-        ("glibc", Peer::Glibc),
-        ("posix", Peer::Posix),
-        ("none", Peer::None),
-    ] {
+    for (name, peer) in [("glibc", Peer::Glibc), ("posix", Peer::Posix), ("none", Peer::None)] {
         let title = format!("getcontext, {name}");
-        add(
-            section,
-            &format!("get-{name}"),
-            &title,
-            Box::new(move |n| loop_getcontext(peer, n)),
-        );
+        add(section, &format!("get-{name}"), &title, Box::new(move |n| loop_getcontext(peer, n)));
         let title = format!("setcontext, {name}");
-        add(
-            section,
-            &format!("set-{name}"),
-            &title,
-            Box::new(move |n| loop_setcontext(peer, n)),
-        );
+        add(section, &format!("set-{name}"), &title, Box::new(move |n| loop_setcontext(peer, n)));
     }
 
     let section = "create, resume, come back";
-    for (name, peer) in [
-        ("glibc", Peer::Glibc),
-        ("posix", Peer::Posix),
-        ("none", Peer::None),
-    ] {
+    for (name, peer) in [("glibc", Peer::Glibc), ("posix", Peer::Posix), ("none", Peer::None)] {
         for (stack, stacks) in [("fresh", Stacks::Fresh), ("pooled", Stacks::Pooled)] {
             add(
                 section,
@@ -207,12 +144,7 @@ pub fn cases(has_fcontext: bool) -> Vec<Case> {
         "sliced, back through uc_link",
         Box::new(|n| loop_create_sliced(n)),
     );
-    add(
-        section,
-        "create-compact",
-        "compact handle",
-        Box::new(|n| loop_create_compact(n)),
-    );
+    add(section, "create-compact", "compact handle", Box::new(|n| loop_create_compact(n)));
 
     let section = "swap on a shared stack, by bytes of locals";
     for depth in DEPTHS {
@@ -253,15 +185,9 @@ pub fn goals() -> Vec<Goal> {
         case: case.to_owned(),
         wanted: Wanted::AtMostTimes(factor, reference.to_owned()),
     };
-    let limit = |case: &str, limit| Goal {
-        case: case.to_owned(),
-        wanted: Wanted::AtMost(limit),
-    };
+    let limit = |case: &str, limit| Goal { case: case.to_owned(), wanted: Wanted::AtMost(limit) };
     let mut goals = vec![
-        Goal {
-            case: "posix".to_owned(),
-            wanted: Wanted::TimesAsFast(1.4, "glibc".to_owned()),
-        },
+        Goal { case: "posix".to_owned(), wanted: Wanted::TimesAsFast(1.4, "glibc".to_owned()) },
         at_most("posix", 1.08, "sigprocmask"),
         at_most("none", 1.1, "fcontext"),
         at_most("none", 1.0, "fcontext"),
@@ -270,17 +196,9 @@ pub fn goals() -> Vec<Goal> {
     for kind in ["sliced", "compact"] {
         goals.push(at_most(&format!("{kind}-64"), 4.0, "fcontext"));
         goals.push(limit(&format!("{kind}-64"), 15.0));
-        for (depth, factor) in [
-            (1 << 10, 2.0),
-            (1 << 10, 1.5),
-            (16 << 10, 1.3),
-            (256 << 10, 1.15),
-        ] {
-            goals.push(at_most(
-                &format!("{kind}-{depth}"),
-                factor,
-                &format!("memcpys-{depth}"),
-            ));
+        for (depth, factor) in [(1 << 10, 2.0), (1 << 10, 1.5), (16 << 10, 1.3), (256 << 10, 1.15)]
+        {
+            goals.push(at_most(&format!("{kind}-{depth}"), factor, &format!("memcpys-{depth}")));
         }
     }
     goals.push(limit(&resident_id(MILLION), 200.0));

@@ -67,9 +67,7 @@ pub fn load(rctx: &Path, fcontext: &CStr) -> bool {
 /// The version of the library that was loaded.
 pub fn version() -> String {
     // SAFETY: a static C string.
-    unsafe { CStr::from_ptr(library_version()) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(library_version()) }.to_string_lossy().into_owned()
 }
 
 /// What a ring of contexts takes.

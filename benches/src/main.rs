@@ -34,9 +34,9 @@ struct Options {
     /// The largest ring of contexts
     #[arg(long, default_value_t = RINGS[RINGS.len() - 1])]
     contexts: usize,
-    /// Only rows whose name in the report contains this; the rings are left out
-    #[arg(long)]
-    only: Option<String>,
+    /// Only rows whose name in the report contains one of these; the rings are left out
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
     /// A librctx.so to measure instead of the one built here
     #[arg(long)]
     library: Option<PathBuf>,
@@ -56,35 +56,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     let executable = std::env::current_exe()?;
     // The executable is in target/release.
-    let release = executable
-        .parent()
-        .ok_or("the executable is in no directory")?;
+    let release = executable.parent().ok_or("the executable is in no directory")?;
     let library = match &options.library {
         Some(path) => path.clone(),
         None => build(release)?,
     };
     let output = match &options.output {
         Some(path) => path.clone(),
-        None => release
-            .parent()
-            .ok_or("target has no parent")?
-            .join("bench"),
+        None => release.parent().ok_or("target has no parent")?.join("bench"),
     };
     let cpu = pin()?;
     let has_fcontext = loops::load(&library, FCONTEXT);
 
-    let wanted = |case: &Case| {
-        options
-            .only
-            .as_ref()
-            .is_none_or(|only| case.id.contains(only.as_str()))
-    };
-    let cases: Vec<Case> = cases::cases(has_fcontext)
-        .into_iter()
-        .filter(wanted)
-        .collect();
+    let only = &options.only;
+    let wanted =
+        |case: &Case| only.is_empty() || only.iter().any(|only| case.id.contains(only.as_str()));
+    let cases: Vec<Case> = cases::cases(has_fcontext).into_iter().filter(wanted).collect();
     let mut rows = measure(&cases, &options);
-    if options.only.is_none() {
+    if options.only.is_empty() {
         rows.extend(rings(&options));
     }
     let report = Report::new(rows, cpu, &output);
@@ -96,14 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// functions in the place of glibc's.
 fn build(release: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let status = Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--package",
-            "rctx",
-            "--manifest-path",
-        ])
+        .args(["build", "--quiet", "--release", "--package", "rctx", "--manifest-path"])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml"))
         .arg("--target-dir")
         .arg(release.parent().ok_or("target has no parent")?)
@@ -176,10 +158,7 @@ fn batch_size(run: &dyn Fn(usize) -> f64, wanted: f64) -> usize {
 
 /// The rings: the time of a swap and the memory of a context as the number of contexts grows.
 fn rings(options: &Options) -> Vec<Row> {
-    let counts: Vec<usize> = RINGS
-        .into_iter()
-        .filter(|&count| count <= options.contexts)
-        .collect();
+    let counts: Vec<usize> = RINGS.into_iter().filter(|&count| count <= options.contexts).collect();
     let bar = progress(counts.len());
     let mut rows = Vec::new();
     let mut memory = Vec::new();
@@ -196,21 +175,13 @@ fn rings(options: &Options) -> Vec<Row> {
         let loops::Ring { resident, block } = loops::ring(count, n, &mut times);
         row("ring", &format!("{count}: rctx_slice_swap"), &times);
         loops::ring_memcpys(count, block, n, &mut times);
-        row(
-            "ring-memcpys",
-            &format!("{count}: two memcpys of the block's {block} bytes"),
-            &times,
-        );
+        row("ring-memcpys", &format!("{count}: two memcpys of the block's {block} bytes"), &times);
 
         // Fewer contexts take less than what malloc and stdio hold anyway.
         if count >= 1_000 {
             let section = "resident memory of a suspended context (compact handle)";
-            let mut row = Row::new(
-                &resident_id(count),
-                section,
-                &format!("of {count}"),
-                Unit::Bytes,
-            );
+            let mut row =
+                Row::new(&resident_id(count), section, &format!("of {count}"), Unit::Bytes);
             row.values.push(resident);
             memory.push(row);
         }

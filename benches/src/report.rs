@@ -47,14 +47,7 @@ impl Row {
     /// A row without values.
     pub fn new(id: &str, section: &str, title: &str, unit: Unit) -> Row {
         let [id, section, title] = [id, section, title].map(str::to_owned);
-        Row {
-            id,
-            section,
-            title,
-            unit,
-            median: None,
-            values: Vec::new(),
-        }
+        Row { id, section, title, unit, median: None, values: Vec::new() }
     }
 }
 
@@ -80,17 +73,16 @@ fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
+/// The power of ten below.
+fn decade(value: f64) -> f64 {
+    10f64.powf(value.log10().floor())
+}
+
 /// The name that the kernel has for the processor.
 fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    format!(
-        "{}, {}",
-        model.map_or("unknown processor", |(_, name)| name),
-        std::env::consts::ARCH
-    )
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    format!("{}, {}", model.map_or("unknown processor", |(_, name)| name), std::env::consts::ARCH)
 }
 
 const JSON: &str = "report.json";
@@ -106,20 +98,10 @@ impl Report {
             .ok()
             .and_then(|json| serde_json::from_slice::<Report>(&json).ok())
             .map(|report| {
-                report
-                    .rows
-                    .into_iter()
-                    .filter_map(|row| Some((row.id, row.median?)))
-                    .collect()
+                report.rows.into_iter().filter_map(|row| Some((row.id, row.median?))).collect()
             })
             .unwrap_or_default();
-        Report {
-            version: loops::version(),
-            machine: machine(),
-            cpu,
-            rows,
-            before,
-        }
+        Report { version: loops::version(), machine: machine(), cpu, rows, before }
     }
 
     fn median(&self, id: &str) -> Option<f64> {
@@ -128,16 +110,9 @@ impl Report {
 
     /// How often each value of `row` holds the value of the row `id` in the same round.
     fn ratios(&self, row: &Row, id: &str) -> Vec<f64> {
-        let reference = self
-            .rows
-            .iter()
-            .find(|row| row.id == id)
-            .map_or(&[][..], |row| &row.values);
-        row.values
-            .iter()
-            .zip(reference)
-            .map(|(value, reference)| value / reference)
-            .collect()
+        let reference =
+            self.rows.iter().find(|row| row.id == id).map_or(&[][..], |row| &row.values);
+        row.values.iter().zip(reference).map(|(value, reference)| value / reference).collect()
     }
 
     /// Prints the table.
@@ -167,10 +142,7 @@ impl Report {
                 .expect("it has a header")
                 .set_cell_alignment(CellAlignment::Right);
         }
-        println!(
-            "rctx {} on {}, CPU {}",
-            self.version, self.machine, self.cpu
-        );
+        println!("rctx {} on {}, CPU {}", self.version, self.machine, self.cpu);
         println!("{table}");
     }
 
@@ -197,7 +169,10 @@ impl Report {
             };
             wanted.push(goal.wanted.to_string());
             match median(&values) {
-                None => seen.push("absent".to_owned()),
+                None => {
+                    seen.push("absent".to_owned());
+                    met.push("");
+                }
                 Some(figure) => {
                     let (figure, is_met) = goal.wanted.judge(figure);
                     seen.push(format!("{figure:.2}"));
@@ -208,11 +183,7 @@ impl Report {
         table.add_row([
             title,
             format!("{value:.2} {unit}"),
-            if row.values.len() > 1 {
-                format!("{least:.2} to {most:.2}")
-            } else {
-                String::new()
-            },
+            if row.values.len() > 1 { format!("{least:.2} to {most:.2}") } else { String::new() },
             change.unwrap_or_default(),
             wanted.join("\n"),
             seen.join("\n"),
@@ -225,11 +196,7 @@ impl Report {
         fs::create_dir_all(output)?;
         fs::write(output.join(JSON), serde_json::to_string_pretty(self)?)?;
         self.draw(&output.join(PICTURE))?;
-        println!(
-            "saved: {} and {}",
-            output.join(JSON).display(),
-            output.join(PICTURE).display()
-        );
+        println!("saved: {} and {}", output.join(JSON).display(), output.join(PICTURE).display());
         Ok(())
     }
 
@@ -253,12 +220,7 @@ impl Report {
         )?;
         let counts = RINGS.map(|count| (count, count.to_string()));
         let by_count = [("two memcpys", "ring-memcpys"), ("rctx_slice_swap", "ring")];
-        self.draw_lines(
-            &parts[2],
-            "Swap round robin, by number of contexts",
-            &counts,
-            &by_count,
-        )?;
+        self.draw_lines(&parts[2], "Swap round robin, by number of contexts", &counts, &by_count)?;
         area.present()?;
         Ok(())
     }
@@ -276,6 +238,7 @@ impl Report {
             .filter(|row| row.section.starts_with("swap, "))
             .filter_map(|row| Some((row.title.as_str(), row.median?)))
             .collect();
+        let bars: Vec<_> = bars.into_iter().rev().collect(); // the first is to be on top
         let highest = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
         let mut chart = ChartBuilder::on(area)
             .caption("One swap, ns", ("sans-serif", 20))
@@ -296,10 +259,8 @@ impl Report {
         chart.draw_series(bars.iter().enumerate().map(|(index, bar)| {
             let ours = bar.0.contains("rctx") || bar.0.contains("policy");
             let colour = if ours { BLUE.mix(0.7) } else { BLACK.mix(0.4) };
-            let corners = [
-                (0.0, SegmentValue::Exact(index)),
-                (bar.1, SegmentValue::Exact(index + 1)),
-            ];
+            let corners =
+                [(0.0, SegmentValue::Exact(index)), (bar.1, SegmentValue::Exact(index + 1))];
             let mut rectangle = Rectangle::new(corners, colour.filled());
             rectangle.set_margin(4, 4, 0, 0);
             rectangle
@@ -345,7 +306,7 @@ impl Report {
                 (first..last)
                     .log_scale()
                     .with_key_points(points.iter().map(|point| point.0 as f64).collect()),
-                (lowest * 0.8..highest * 1.2).log_scale(),
+                (decade(lowest)..decade(highest) * 10.0).log_scale(),
             )?;
         let name = |at: &f64| {
             points

@@ -112,7 +112,8 @@ readme-check: all
 .PHONY: lint
 lint:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --locked -p rctx -- -D warnings
+	$(CARGO) clippy --locked --workspace --exclude rctx --all-targets -- -D warnings
 
 $(CBINDGEN):
 	$(CARGO) install cbindgen --version $(CBINDGEN_VERSION) --locked --root $(CBINDGEN_ROOT)

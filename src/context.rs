@@ -181,7 +181,7 @@ pub unsafe extern "C" fn prepare_swap(
         target.and_then(|target| exchange_mask(oucp, target, masked))
     };
     match outcome {
-        Ok(holds_mask) => PLAIN | holds_mask as usize * MASK,
+        Ok(holds_mask) => PLAIN | (holds_mask as usize * MASK),
         Err(errno) => refuse(errno),
     }
 }

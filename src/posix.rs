@@ -193,7 +193,7 @@ unsafe fn make_context(
             _ => Err(libc::EINVAL),
         };
         let word = match outcome {
-            Ok(()) => PLAIN | holds_mask as usize * MASK,
+            Ok(()) => PLAIN | (holds_mask as usize * MASK),
             Err(errno) => context::poison(errno),
         };
         context::set_word(ucp, word);

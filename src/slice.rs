@@ -98,7 +98,7 @@ pub const BLOCK_ALIGN: usize = 2 * align_of::<usize>();
 /// How much of the caller's own memory in `uc_stack` the library uses for itself, in bytes.
 pub const RCTX_SLICE_OVERHEAD: usize = 64;
 const _: () = assert!(size_of::<ContextSlice>() + BLOCK_ALIGN - 1 <= RCTX_SLICE_OVERHEAD);
-const _: () = assert!(size_of::<ContextSlice>() % BLOCK_ALIGN == 0);
+const _: () = assert!(size_of::<ContextSlice>().is_multiple_of(BLOCK_ALIGN));
 
 impl ContextSlice {
     /// The slice of a context whose word says that it has one.
@@ -337,7 +337,7 @@ unsafe fn prepare(from: *mut *mut Slice, near: usize, far: usize) -> Result<(), 
                 new.write(Slice { near, len: 0, capacity: len, owner: 0 });
                 *from = new;
                 libc::free(old.cast());
-            } else if !old.as_ref().is_some_and(|old| len <= old.capacity) {
+            } else if old.as_ref().is_none_or(|old| len > old.capacity) {
                 return Err(libc::ENOMEM);
             }
         }

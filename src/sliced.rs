@@ -142,7 +142,7 @@ unsafe fn make(
         let holds_mask = adopt_caller(ucp);
         let link = (*ucp).uc_link;
         arch::make_entry(ucp, (near, start), shift, func, 1, |_| arg, link)?;
-        context::set_word(ucp, SLICED | holds_mask as usize * MASK);
+        context::set_word(ucp, SLICED | (holds_mask as usize * MASK));
     }
     Ok(())
 }
@@ -388,7 +388,7 @@ unsafe fn save(
         let slice = &mut room.enter(oucp).slice;
         slice.place(near, len);
         slice.copy_out();
-        Ok(SLICED | holds_mask as usize * MASK)
+        Ok(SLICED | (holds_mask as usize * MASK))
     }
 }
 

@@ -31,7 +31,7 @@ fn dynamic(file: &ElfFile64) -> Vec<(u32, u64, String)> {
     let entry = |entry: &Dyn64<_>| {
         let string = entry.string(endian, strings).unwrap_or_default();
         let string = String::from_utf8_lossy(string).into_owned();
-        (entry.tag32(endian).unwrap_or_default(), entry.d_val(endian).into(), string)
+        (entry.tag32(endian).unwrap_or_default(), entry.d_val(endian), string)
     };
     entries.iter().map(entry).collect()
 }

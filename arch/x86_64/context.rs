@@ -208,10 +208,10 @@ macro_rules! swap_slowly {
 macro_rules! getcontext {
     (masked) => {
         context_asm!(
-            "test rdi, rdi",
-            "jz 8f",
             "cmp byte ptr [rip + {policy}], {POSIX}",
             "jne {maskless}",
+            "test rdi, rdi",
+            "jz 8f",
             "mov r8, rdi",
             "lea rdx, [rdi + {SIGMASK}]", //         the old mask goes here
             "xor esi, esi", //                       no new one
@@ -264,10 +264,10 @@ macro_rules! getcontext {
 macro_rules! setcontext {
     (masked) => {
         context_asm!(
-            "test rdi, rdi",
-            "jz 8f",
             "cmp byte ptr [rip + {policy}], {POSIX}",
             "jne {maskless}",
+            "test rdi, rdi",
+            "jz 8f",
             "cmp qword ptr [rdi + {FLAGS}], {PLAIN_MASK}",
             "jne 8f",
             "mov r8, rdi",
@@ -324,10 +324,10 @@ macro_rules! setcontext {
 macro_rules! swapcontext {
     (masked) => {
         context_asm!(
-            "test rsi, rsi",
-            "jz 8f",
             "cmp byte ptr [rip + {policy}], {POSIX}",
             "jne {maskless}",
+            "test rsi, rsi",
+            "jz 8f",
             "test rdi, rdi",
             "jz 8f",
             "cmp qword ptr [rsi + {FLAGS}], {PLAIN_MASK}",

@@ -321,11 +321,35 @@ macro_rules! setcontext {
     };
 }
 
+/// A swap that leaves the mask alone.
+macro_rules! swap_maskless {
+    () => {
+        concat!(
+            "test rsi, rsi\n",
+            "jz 8f\n",
+            "mov rax, [rsi + {FLAGS}]\n",
+            "test rdi, rdi\n",
+            "jz 8f\n",
+            "or rax, {MASK}\n",
+            "cmp rax, {PLAIN_MASK}\n",
+            "jne 8f\n",
+            save!(),
+            "mov qword ptr [rdi + {FLAGS}], {PLAIN}\n",
+            load_other_context!(),
+            cfi_of_caller!(),
+            "\n8:\n",
+            swap_slowly!("xor edx, edx"),
+        )
+    };
+}
+
 macro_rules! swapcontext {
     (masked) => {
         context_asm!(
             "cmp byte ptr [rip + {policy}], {POSIX}",
-            "jne {maskless}",
+            "je 2f",
+            swap_maskless!(),
+            "2:",
             "test rsi, rsi",
             "jz 8f",
             "test rdi, rdi",
@@ -356,7 +380,8 @@ macro_rules! swapcontext {
             swap_slowly!("mov edx, 1") ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
-            maskless = sym $crate::posix::rctx_swapcontext,
+            MASK = const $crate::context::MASK,
+            PLAIN = const $crate::context::PLAIN,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,
             SIGSET_SIZE = const $crate::sigmask::KERNEL_SIGSET_SIZE,
@@ -368,20 +393,7 @@ macro_rules! swapcontext {
     };
     (maskless) => {
         context_asm!(
-            "test rsi, rsi",
-            "jz 8f",
-            "mov rax, [rsi + {FLAGS}]",
-            "test rdi, rdi",
-            "jz 8f",
-            "or rax, {MASK}",
-            "cmp rax, {PLAIN_MASK}",
-            "jne 8f",
-            save!(),
-            "mov qword ptr [rdi + {FLAGS}], {PLAIN}",
-            load_other_context!(),
-            cfi_of_caller!(),
-            "8:",
-            swap_slowly!("xor edx, edx") ;
+            swap_maskless!() ;
             MASK = const $crate::context::MASK,
             PLAIN = const $crate::context::PLAIN,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,

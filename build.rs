@@ -12,4 +12,8 @@ fn main() {
     ] {
         println!("cargo:rustc-cdylib-link-arg=-Wl,{argument}");
     }
+    if env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|libc| libc == "musl") {
+        // Where the C library is glibc, the libc crate says so.
+        println!("cargo:rustc-cdylib-link-arg=-lc");
+    }
 }

@@ -116,12 +116,12 @@ layout! {
     OWNER = "uc_mcontext.gregs[REG_CR2]": greg(libc::REG_CR2);
     FPREGS = "uc_mcontext.fpregs": greg(libc::REG_CR2 + 1);
     SIGMASK = "uc_sigmask": offset_of!(ucontext_t, uc_sigmask);
-    X87_CONTROL = "__fpregs_mem.cwd": SIGMASK + size_of::<sigset_t>();
-    MXCSR = "__fpregs_mem.mxcsr": X87_CONTROL + MXCSR_IN_FPREGS;
+    X87_CONTROL = "__fpregs_mem": SIGMASK + size_of::<sigset_t>();
 }
 
-/// Where FXSAVE puts MXCSR (Intel SDM volume 1, 10.5.1); the x87 control word is at 0.
+/// Where FXSAVE puts MXCSR (Intel SDM volume 1, 10.5.1); the x87 control word is at 0. musl has no names for them.
 pub const MXCSR_IN_FPREGS: usize = 24;
+pub const MXCSR: usize = X87_CONTROL + MXCSR_IN_FPREGS;
 /// The size of FXSAVE's area, and of `__fpregs_mem`.
 const FXSAVE_SIZE: usize = 512;
 

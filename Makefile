@@ -12,8 +12,8 @@ export RCTX_INSTALL_LIBDIR = $(LIBDIR)
 
 CARGO ?= cargo
 INSTALL ?= install
-TARGET = $(or $(CARGO_TARGET_DIR),target)
-RELEASE = $(TARGET)/release
+OUT = $(or $(CARGO_TARGET_DIR),target)
+RELEASE = $(OUT)/release
 
 # The one version is Cargo.toml's. Read without cargo, which root may not have at `sudo make install`.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
@@ -22,7 +22,7 @@ SONAME = librctx.so.$(MAJOR)
 BUILT = $(RELEASE)/librctx.so $(RELEASE)/$(SONAME) $(RELEASE)/librctx.a $(RELEASE)/rctx-run
 
 CBINDGEN_VERSION = 0.29.4
-CBINDGEN_ROOT = $(TARGET)/tools/cbindgen-$(CBINDGEN_VERSION)
+CBINDGEN_ROOT = $(OUT)/tools/cbindgen-$(CBINDGEN_VERSION)
 CBINDGEN = $(CBINDGEN_ROOT)/bin/cbindgen
 # Rust's links and headings in the comments become plain words.
 GENERATE_HEADER = $(CBINDGEN) --quiet --config cbindgen.toml . | sed -z \
@@ -54,8 +54,8 @@ bench: deps all ## the comparison with glibc and Boost
 
 .PHONY: header
 header: $(CBINDGEN) ## write include/rctx.h
-	$(GENERATE_HEADER) > $(TARGET)/rctx.h
-	cp $(TARGET)/rctx.h include/rctx.h
+	$(GENERATE_HEADER) > $(OUT)/rctx.h
+	cp $(OUT)/rctx.h include/rctx.h
 
 .PHONY: install
 install: $(BUILT) ## into PREFIX (/usr/local) and LIBDIR (PREFIX/lib), below DESTDIR
@@ -93,6 +93,8 @@ clean: ## remove everything that was built
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
+include cross.mk
+
 # The parts of check.
 
 .PHONY: deps
@@ -101,8 +103,8 @@ deps:
 
 .PHONY: header-check
 header-check: $(CBINDGEN)
-	$(GENERATE_HEADER) > $(TARGET)/rctx.h
-	@diff -u include/rctx.h $(TARGET)/rctx.h || \
+	$(GENERATE_HEADER) > $(OUT)/rctx.h
+	@diff -u include/rctx.h $(OUT)/rctx.h || \
 		{ echo 'include/rctx.h has drifted from src/: run `make header` and commit the result.' >&2; exit 1; }
 
 .PHONY: readme-check

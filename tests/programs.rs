@@ -2,13 +2,13 @@
 //! compiler that it asks for. The directives in a program's first comment are described in c-tests/check.h;
 //! an example takes the same ones, and needs no end marker.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
+use std::{env, fs};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use object::{Object, ObjectSymbol};
+use object::{Object, ObjectSection, ObjectSymbol};
 use rctx_tests::{Outcome, POSIX, SONAME, command, library, root, run, run_tool, words};
 use regex::Regex;
 
@@ -62,6 +62,8 @@ struct Program {
     environment: Vec<(String, String)>,
     stderr: Option<Regex>,
     status: i32,
+    architectures: Option<Vec<String>>,
+    native: bool,
     needs_end_marker: bool,
 }
 
@@ -83,6 +85,8 @@ impl Program {
             environment: Vec::new(),
             stderr: None,
             status: 0,
+            architectures: None,
+            native: false,
             needs_end_marker,
         };
         let mut valgrind = false;
@@ -114,6 +118,8 @@ impl Program {
                 "status" => {
                     program.status = value.trim().parse().map_err(|_| format!("status:{value}"))?;
                 }
+                "arch" => program.architectures = Some(list),
+                "native" if value.trim() == "yes" => program.native = true,
                 "valgrind" if value.trim() == "yes" => valgrind = true,
                 _ => return Err(format!("unknown directive {line:?}")),
             }
@@ -126,6 +132,13 @@ impl Program {
 
     fn name(&self) -> String {
         self.source.file_stem().expect("a source file").to_string_lossy().into_owned()
+    }
+
+    /// Whether the target is one that the program is written for.
+    fn is_for_target(&self) -> bool {
+        let target = env::var("RCTX_ARCH").unwrap_or_else(|_| env::consts::ARCH.to_owned());
+        let known = self.architectures.as_ref().is_none_or(|all| all.contains(&target));
+        known && !(self.native && words("RCTX_CC").is_some())
     }
 
     /// One test for each linking, option and compiler.
@@ -273,8 +286,12 @@ impl Program {
 }
 
 /// Proves by the loader's own log that each of the four functions that `binary` imports is ours. (A preload
-/// that cannot be loaded is only a warning: the program would run on the system's.)
+/// that cannot be loaded is only a warning: the program would run on the system's.) musl has no such functions,
+/// so they can be only ours, and its loader keeps no log.
 fn check_bindings(binary: &Path, log: &Path, must_import: bool) -> Outcome {
+    if interpreter(binary)?.contains("/ld-musl-") {
+        return Ok(());
+    }
     let text = |error| format!("{}: {error}", log.display());
     let log = fs::read_to_string(log).map_err(text)?;
     let imported = imports(binary)?;
@@ -294,6 +311,15 @@ fn check_bindings(binary: &Path, log: &Path, must_import: bool) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The loader that a program asks for.
+fn interpreter(binary: &Path) -> Outcome<String> {
+    let data = fs::read(binary).map_err(|error| error.to_string())?;
+    let file = object::File::parse(&*data).map_err(|error| error.to_string())?;
+    let section = file.section_by_name(".interp").ok_or("the program is not a shared one")?;
+    let path = section.data().map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(path).into_owned())
 }
 
 fn imports(binary: &Path) -> Outcome<Vec<String>> {
@@ -391,7 +417,10 @@ fn collect() -> Outcome<Vec<Trial>> {
     let mut trials = self_tests();
     for (directory, needs_end_marker) in [("c-tests", true), ("examples/c", false)] {
         for source in sources(directory)? {
-            trials.extend(Program::read(&source, needs_end_marker)?.trials(chosen.as_deref()));
+            let program = Program::read(&source, needs_end_marker)?;
+            if program.is_for_target() {
+                trials.extend(program.trials(chosen.as_deref()));
+            }
         }
     }
     Ok(trials)

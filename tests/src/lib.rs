@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `RCTX_CC`, `RCTX_CXX` | the one compiler to use, whatever a program asks for | what each program asks for |
 //! | `RCTX_RUNNER` | the command that runs a program, as `qemu-aarch64 -L /usr/aarch64-linux-gnu` | none |
+//! | `RCTX_ARCH` | the instruction set of the programs, as Rust names it | this machine's |
 //! | `RCTX_LIB_DIR` | where `librctx.so` and `librctx.a` are | `target/release` |
 //! | `RCTX_LINKINGS` | the linkings to test: `shared static preload oracle valgrind` | all |
 //! | `RCTX_TIMEOUT` | seconds until a program is killed | 300 |

@@ -517,7 +517,7 @@ pub unsafe fn make_entry(
         for index in 0..argc {
             match index.checked_sub(ARGUMENT_REGISTERS) {
                 None => set_field(ucp, R2 + index * WORD, argument(index)),
-                Some(index) => frame.byte_add(CALLEE_AREA).add(index).write(argument(index)),
+                Some(slot) => frame.byte_add(CALLEE_AREA).add(slot).write(argument(index)),
             }
         }
         set_field(ucp, R15, r15);

@@ -75,7 +75,8 @@ macro_rules! cfi_at {
 }
 
 /// From here on the unwinder sees the context at r3, whatever the registers hold: the CFA belongs to its stack
-/// pointer, and each callee-saved register is where the save put it. 0x23 adds the 160 bytes.
+/// pointer, and each callee-saved register is where the save put it. 0x23 adds the 160 bytes. A fresh context
+/// is seen as one whose function returns: r14 leads to the trampoline.
 macro_rules! cfi_in_context {
     () => {
         concat!(
@@ -88,7 +89,7 @@ macro_rules! cfi_in_context {
             cfi_at!(11, "{R6}+40"),
             cfi_at!(12, "{R6}+48"),
             cfi_at!(13, "{R6}+56"),
-            cfi_at!(14, "{PSW_ADDR}"),
+            cfi_at!(14, "{R14}"),
             cfi_at!(24, "{F8}"),
             cfi_at!(28, "{F8}+8"),
             cfi_at!(25, "{F8}+16"),

@@ -80,6 +80,12 @@ pub const FRAME_ALIGN: usize = size_of::<u64>();
 /// None needed here.
 pub unsafe fn relocate_frame(_frame: *mut ucontext_t, _original: *const ucontext_t) {}
 
+/// The floating-point state lies in the context itself, and the vector registers only in the frame.
+///
+/// # Safety
+/// None needed here.
+pub unsafe fn share_environment(_ucp: *mut ucontext_t, _frame: *const ucontext_t) {}
+
 /// Takes over what the program wrote into the registers and the mask of `ucp`.
 ///
 /// # Safety

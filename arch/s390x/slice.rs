@@ -24,7 +24,7 @@
 //! The kernel builds the handler's frame, register save area included, wholly below r15: nothing above it is
 //! written until a function is called, and none is.
 
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
 
 use libc::ucontext_t;
 
@@ -212,8 +212,7 @@ pub unsafe extern "C" fn restore(
     bytes: *const u8,
     len: usize,
 ) -> ! {
-    naked_asm!(
-        cfi_start!(),
+    context_asm!(
         ".cfi_undefined %r14",
         "lgr %r0, %r2",
         "lgr %r2, %r3",
@@ -224,9 +223,7 @@ pub unsafe extern "C" fn restore(
         "lgr %r15, %r2", //                          never above a byte that is being written
         "6:",
         copy_bytes!(),
-        "lgr %r2, %r0",
-        "jg {load}",
-        ".cfi_endproc",
-        load = sym load,
+        "lgr %r3, %r0",
+        load_context!() ;
     )
 }

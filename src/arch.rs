@@ -44,3 +44,7 @@ architectures! {
 }
 
 pub use port::*;
+
+/// The libc crate lacks it for powerpc64 with musl, where the port brings its own.
+#[cfg(not(all(target_arch = "powerpc64", target_env = "musl")))]
+pub use libc::ucontext_t;

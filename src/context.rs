@@ -7,9 +7,9 @@ use core::ffi::c_int;
 use core::mem::{offset_of, size_of};
 use core::ptr::{null, null_mut};
 
-use libc::{sigset_t, ucontext_t};
+use libc::sigset_t;
 
-use crate::arch::{self, KernelFrame};
+use crate::arch::{self, KernelFrame, ucontext_t};
 use crate::sanitizer;
 use crate::sigmask::{self, Policy};
 use crate::slice::ContextSlice;

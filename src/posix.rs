@@ -3,9 +3,7 @@
 use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
-use libc::ucontext_t;
-
-use crate::arch;
+use crate::arch::{self, ucontext_t};
 use crate::context::{self, MASK, PLAIN};
 use crate::sigmask;
 

@@ -4,9 +4,7 @@ use core::ffi::{c_int, c_void};
 use core::mem::{align_of, size_of};
 use core::ptr::{null, null_mut};
 
-use libc::ucontext_t;
-
-use crate::arch;
+use crate::arch::{self, ucontext_t};
 use crate::context::{self, fail, overlap};
 use crate::sanitizer;
 use crate::stack::same_stack;

@@ -3,9 +3,7 @@
 use core::ffi::{c_int, c_void};
 use core::mem::size_of;
 
-use libc::ucontext_t;
-
-use crate::arch;
+use crate::arch::{self, ucontext_t};
 use crate::context::{self, FRAME, Kind, MASK, SLICED, fail, overlap, refuse};
 use crate::posix::adopt_caller;
 use crate::sanitizer;

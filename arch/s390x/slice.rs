@@ -28,7 +28,6 @@ use core::arch::asm;
 
 use libc::ucontext_t;
 
-use super::*;
 
 /// Copies r4 bytes from r3 to r2, without stack. Uses r2 to r5.
 macro_rules! copy_bytes {
@@ -121,15 +120,24 @@ macro_rules! slice_swap {
         core::arch::naked_asm!(
             cfi_start!(),
             push_registers!(),
+            "lgr %r7, %r2", //                       from
             "la %r5, 160(%r15)", //                  the near end: the registers are part of the slice
             "brasl %r14, {swap}",
-            "ltgr %r1, %r2",
+            "ltgr %r8, %r2", //                      the target
             "je 8f",
+            "ltgr %r7, %r7",
+            "je 7f",
+            "lg %r1, 0(%r7)", //                     the block of *from
+            "lg %r4, {LEN}(%r1)",
+            "la %r2, {BYTES}(%r1)",
+            "la %r3, 160(%r15)",
+            copy_bytes!(),
+            "7:",
             ".cfi_remember_state",
             ".cfi_undefined %r14",
-            "lg %r2, {NEAR}(%r1)",
-            "lg %r4, {LEN}(%r1)",
-            "la %r3, {BYTES}(%r1)",
+            "lg %r2, {NEAR}(%r8)",
+            "lg %r4, {LEN}(%r8)",
+            "la %r3, {BYTES}(%r8)",
             "lay %r1, -160(%r2)",
             "clgr %r15, %r1",
             "jnh 6f",

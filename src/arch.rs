@@ -39,6 +39,7 @@ macro_rules! architectures {
 }
 
 architectures! {
+    "powerpc64" => "../arch/powerpc64/mod.rs",
     "s390x" => "../arch/s390x/mod.rs",
     "x86_64" => "../arch/x86_64/mod.rs",
 }

@@ -1,0 +1,147 @@
+//! Contexts that the kernel made for a signal handler (arch/powerpc/kernel/signal_64.c, struct rt_sigframe).
+//!
+//! ```text
+//!   uc + 1696         trampoline, siginfo
+//!   uc                the kernel's ucontext: as the libc's, of whose signal set 8 bytes are used; v_regs leads
+//!                     into vmx_reserve, where the VSX halves follow
+//!   uc - 128          r1 of the handler at its entry
+//! ```
+//!
+//! sigreturn wants r1 at the ucontext. qemu-user, whose frames are alike otherwise, wants it where the handler
+//! had it: 144 bytes below up to version 9, then 128 (linux-user/ppc/signal.c).
+
+use core::arch::naked_asm;
+
+use super::*;
+
+/// What a context that no save of ours wrote turns out to be.
+pub enum KernelFrame {
+    /// The structure that the kernel made.
+    Original,
+    /// An assigned copy of it: its vector registers are not where the kernel would look.
+    Assigned,
+    /// Neither.
+    No,
+}
+
+/// Where the kernel's ucontext has its last field that every libc's has: the vectors follow.
+pub const KERNEL_UCONTEXT_SIZE: usize = V_REGS + size_of::<usize>();
+/// struct ucontext: vmx_reserve is two vector areas' worth of words, one for alignment, and 32 for VSX.
+const FRAME_SIZE: usize = KERNEL_UCONTEXT_SIZE + (34 + 34 + 1 + 32) * size_of::<u64>();
+
+/// Tells a kernel frame: it has a machine state, where glibc writes 0, and a pointer to its own registers.
+///
+/// # Safety
+/// `ucp` points to a `ucontext_t` or a kernel frame.
+pub unsafe fn kernel_frame(ucp: *const ucontext_t) -> KernelFrame {
+    // SAFETY: the fields lie in the part that both types share.
+    let (state, registers) = unsafe { (field(ucp, MSR), field(ucp, REGS)) };
+    match registers.wrapping_sub(ucp as usize) {
+        _ if state == 0 => KernelFrame::No,
+        R0 => KernelFrame::Original,
+        _ => KernelFrame::Assigned,
+    }
+}
+
+/// The size of the kernel frame that starts at `ucp`.
+///
+/// # Safety
+/// None needed here.
+pub unsafe fn frame_size(_ucp: *const ucontext_t) -> usize {
+    FRAME_SIZE
+}
+
+/// The alignment, in bytes, at which a copy of a kernel frame must lie as the original does.
+pub const FRAME_ALIGN: usize = 16;
+
+/// Makes the pointers inside a copied frame lead to the copy.
+///
+/// # Safety
+/// `frame` is a writable copy of the frame at `original`.
+pub unsafe fn relocate_frame(frame: *mut ucontext_t, original: *const ucontext_t) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for offset in [REGS, V_REGS] {
+            let inside = field(original, offset).wrapping_sub(original as usize);
+            set_field(frame, offset, (frame as usize).wrapping_add(inside));
+        }
+        set_field(frame, SOFTE, by_emulator(original).unwrap_or(BY_KERNEL));
+    }
+}
+
+/// Makes the pointer of `ucp` lead to the vector registers of the frame that it keeps.
+///
+/// # Safety
+/// `ucp` is writable, `frame` a kernel frame.
+pub unsafe fn share_environment(ucp: *mut ucontext_t, frame: *const ucontext_t) {
+    // SAFETY: the caller's promise.
+    unsafe { set_field(ucp, V_REGS, field(frame, V_REGS)) }
+}
+
+/// Takes over what the program wrote into the registers and the mask of `ucp`.
+///
+/// # Safety
+/// `frame` is a writable kernel frame, `ucp` the context that was made from it.
+pub unsafe fn edit_frame(frame: *mut ucontext_t, ucp: *const ucontext_t) {
+    // SAFETY: both have the registers and eight bytes of mask.
+    unsafe {
+        for offset in (R0..SOFTE).chain(F0..V_REGS).step_by(size_of::<usize>()) {
+            set_field(frame, offset, field(ucp, offset));
+        }
+        set_field(frame, SIGMASK, field(ucp, SIGMASK));
+    }
+}
+
+/// What the kernel writes into every frame's SOFTE and never reads: interrupts are enabled. qemu-user leaves the
+/// slot alone; in a copy of its frame it holds the distance.
+const BY_KERNEL: usize = 1;
+/// How far below the ucontext qemu-user puts r1.
+const DISTANCES: [usize; 2] = [144, 128];
+
+/// In a frame of qemu-user's: how far below the ucontext it expects r1, which is where the back chain is.
+///
+/// # Safety
+/// `ucp` is a kernel frame, or a copy that [`relocate_frame`] made.
+unsafe fn by_emulator(ucp: *const ucontext_t) -> Option<usize> {
+    // SAFETY: the caller's promise; below an original lies the frame of the handler's caller.
+    unsafe {
+        let (mark, r1) = (field(ucp, SOFTE), field(ucp, R1));
+        if mark == BY_KERNEL {
+            return None;
+        }
+        DISTANCES.into_iter().find(|&distance| mark == distance).or_else(|| {
+            let has_chain = |&distance: &usize| ucp.byte_sub(distance).cast::<usize>().read() == r1;
+            DISTANCES.into_iter().find(has_chain)
+        })
+    }
+}
+
+/// Restores everything from the kernel frame at `ucp`.
+///
+/// # Safety
+/// `ucp` is a complete frame and all signals are blocked.
+pub unsafe fn sigreturn(ucp: *mut ucontext_t) -> ! {
+    // SAFETY: the caller's promise. The kernel installs the frame's thread pointer.
+    unsafe {
+        set_field(ucp, R13, thread_pointer());
+        sigreturn_at(ucp as usize - by_emulator(ucp).unwrap_or(0))
+    }
+}
+
+/// Makes the system call with r1 as given.
+///
+/// # Safety
+/// As [`sigreturn`].
+#[unsafe(naked)]
+unsafe extern "C" fn sigreturn_at(r1: usize) -> ! {
+    naked_asm!(
+        ".cfi_startproc",
+        ".cfi_undefined 65",
+        "mr 1, 3",
+        "li 0, {SYS_rt_sigreturn}",
+        "sc",
+        "trap",
+        ".cfi_endproc",
+        SYS_rt_sigreturn = const libc::SYS_rt_sigreturn,
+    )
+}

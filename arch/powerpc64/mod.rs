@@ -75,9 +75,7 @@ use core::ffi::CStr;
 use core::mem::{offset_of, size_of};
 
 #[cfg(not(target_env = "musl"))]
-use libc::mcontext_t;
-
-use crate::arch::ucontext_t;
+use libc::{mcontext_t, ucontext_t};
 
 #[macro_use]
 mod context;
@@ -91,7 +89,7 @@ mod slice;
 
 pub(crate) use context::*;
 #[cfg(target_env = "musl")]
-pub use musl::*;
+pub use musl::{mcontext_t, ucontext_t};
 pub(crate) use signal::*;
 pub(crate) use slice::*;
 pub(crate) use switch::*;

@@ -90,8 +90,8 @@ pub struct ContextSlice {
     pub slice: Slice,
 }
 
-/// The alignment of a block: malloc's.
-pub const BLOCK_ALIGN: usize = 2 * align_of::<usize>();
+/// The alignment of a block, which malloc keeps to: no more than this where `max_align_t` has 8.
+pub const BLOCK_ALIGN: usize = align_of::<ContextSlice>();
 
 /// How much of the caller's own memory in `uc_stack` the library uses for itself, in bytes.
 pub const RCTX_SLICE_OVERHEAD: usize = 64;

@@ -4,7 +4,7 @@
 //! of ours writes it, so that one compare on the fast path tells a plain context of ours from all else.
 
 use core::ffi::c_int;
-use core::mem::{offset_of, size_of};
+use core::mem::size_of;
 use core::ptr::{null, null_mut};
 
 use libc::sigset_t;
@@ -67,7 +67,7 @@ pub enum Kind {
 /// `ucp` points to a `ucontext_t`, whose content may be anything.
 pub unsafe fn word(ucp: *const ucontext_t) -> usize {
     // SAFETY: the caller's promise; the word may be uninitialised for Rust's rules, hence volatile.
-    unsafe { (&raw const (*ucp).uc_flags).read_volatile() as usize }
+    unsafe { ucp.cast::<usize>().read_volatile() }
 }
 
 /// Writes the word of `ucp`.
@@ -76,7 +76,7 @@ pub unsafe fn word(ucp: *const ucontext_t) -> usize {
 /// `ucp` points to a writable `ucontext_t`.
 pub unsafe fn set_word(ucp: *mut ucontext_t, word: usize) {
     // SAFETY: the caller's promise.
-    unsafe { (*ucp).uc_flags = word as _ }
+    unsafe { ucp.cast::<usize>().write(word) }
 }
 
 /// Tells what `ucp` is, or with which errno it cannot be resumed.
@@ -324,5 +324,5 @@ pub const fn overlap(start: usize, len: usize, other: usize, other_len: usize) -
     start < other + other_len && other < start + len
 }
 
-/// The slow path must find the word where the fast path looks for it.
-const _: () = assert!(offset_of!(ucontext_t, uc_flags) == 0 && size_of::<sigset_t>() >= 8);
+/// The slow path takes the first word of a context, under whatever name libc has for it; so does the fast path.
+const _: () = assert!(arch::FLAGS == 0 && size_of::<sigset_t>() >= 8);

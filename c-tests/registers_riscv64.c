@@ -15,7 +15,7 @@
 /* call_poisoned: poisons s0-s11, fs0-fs11 and the rounding mode with values counted up from a seed, calls
  * function(a, b, c), then stores what these registers hold into report. Returns what the function returned.
  *
- * trap_poisoned: poisons every register but sp, gp and tp, runs into a breakpoint, stores as above. */
+ * trap_poisoned: poisons every register but sp, gp and tp, runs into an illegal instruction, stores as above. */
 enum { PRESERVED = 12 + 12, EVERY = 28 + 32 };
 uint64_t call_poisoned(void *function, void *a, void *b, void *c, uint64_t seed, uint64_t *report);
 void trap_poisoned(uint64_t seed, uint64_t *report);
@@ -91,7 +91,7 @@ asm(".macro each_integer do\n"
     " addi t1, t2, 1\n" /* t2, then t1, go on counting */
     ".option push\n"
     ".option norvc\n"
-    " ebreak\n"
+    " unimp\n"
     ".option pop\n"
     " addi sp, sp, -16\n"
     " sd t1, 0(sp)\n"
@@ -191,20 +191,26 @@ static void test_slices(void)
 }
 
 /* rctx_switch between two stacks. The other side begins by a switch that stays where it is, returns, and is
- * resumed in that switch for a second time. */
+ * resumed in that switch for a second time, when its bytes have been put back. */
 struct jump {
     void **from;
     void *to; /* null: stay */
 };
 static void *main_sp, *other_sp;
+static char saved[STACK];
 
 static void *hook(void *arg, int op, void *sp)
 {
     struct jump *jump = arg;
 
-    if (op == RCTX_RESTORE)
+    if (op == RCTX_RESTORE) {
+        if (jump->to == other_sp)
+            memcpy(sp, saved, stack + sizeof stack - (char *)sp);
         return jump->to;
+    }
     *jump->from = sp;
+    if (sp == other_sp)
+        memcpy(saved, sp, stack + sizeof stack - (char *)sp);
     return jump->to ? jump->to : sp;
 }
 
@@ -238,7 +244,7 @@ static void test_switch(void)
     }
 }
 
-/* Code that a breakpoint interrupts, resumed through the handler's context in every way. */
+/* Code that a trap interrupts, resumed through the handler's context in every way. */
 enum { RETURN, SET, COPY, SWAP, RESUMES };
 static int resume;
 static ucontext_t *interrupted, copied, from_handler;
@@ -255,7 +261,7 @@ static void handler(int sig, siginfo_t *info, void *context)
     ucontext_t *ucp = context;
 
     (void)sig, (void)info;
-    ucp->uc_mcontext.__gregs[0] += 4; /* over the breakpoint */
+    ucp->uc_mcontext.__gregs[0] += 4; /* over the illegal instruction */
     interrupted = ucp;
     switch (resume) {
     case SET:
@@ -287,7 +293,7 @@ static void test_interrupted(void)
         resume = i % RESUMES;
         action.sa_flags = SA_SIGINFO | (alternately ? SA_ONSTACK : 0);
         CHECK(sigaltstack(alternately ? &on : &off, NULL) == 0);
-        CHECK(sigaction(SIGTRAP, &action, NULL) == 0);
+        CHECK(sigaction(SIGILL, &action, NULL) == 0);
         CHECK(getcontext(&other_context) == 0);
         other_context.uc_stack.ss_sp = stack;
         other_context.uc_stack.ss_size = sizeof stack;

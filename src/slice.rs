@@ -90,6 +90,15 @@ pub struct ContextSlice {
     pub slice: Slice,
 }
 
+/// Bytes kept free in front of a copied kernel frame. siginfo and other parts that come before the context
+/// begin nearer on every instruction set; sigreturn uses none of them, but qemu checks that they are mapped.
+const FRAME_HEAD: usize = 512;
+
+/// The room, in bytes, for a copied kernel frame of `len` bytes.
+pub const fn frame_room(len: usize) -> usize {
+    FRAME_HEAD + len + arch::FRAME_ALIGN
+}
+
 /// The alignment of a block, which malloc keeps to: no more than this where `max_align_t` has 8.
 pub const BLOCK_ALIGN: usize = align_of::<ContextSlice>();
 
@@ -124,8 +133,8 @@ impl ContextSlice {
 
     /// The copied kernel frame that a context of the kind FRAME keeps here, aligned as the original was.
     pub fn frame(&self) -> *mut ucontext_t {
-        let bytes = self.slice.bytes();
-        bytes.wrapping_add(self.slice.near.wrapping_sub(bytes as usize) % arch::FRAME_ALIGN).cast()
+        let start = self.slice.bytes().wrapping_add(FRAME_HEAD);
+        start.wrapping_add(self.slice.near.wrapping_sub(start as usize) % arch::FRAME_ALIGN).cast()
     }
 }
 

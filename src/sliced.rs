@@ -482,7 +482,7 @@ unsafe fn copy_frame(
     // SAFETY: the room suffices for the frame wherever its alignment puts it.
     unsafe {
         let storage = storage(dst)?;
-        let room_len = len + arch::FRAME_ALIGN;
+        let room_len = slice::frame_room(len);
         reserve_room(&storage, room_len)?;
         let block = find_room(dst, storage, room_len)?.enter(dst);
         (block.slice.near, block.slice.len) = (frame as usize, len);

@@ -83,6 +83,18 @@ macro_rules! copy_bytes {
     };
 }
 
+/// Before bytes are put back from a0 on: sp is never above one that is being written. Uses t1.
+macro_rules! lower_stack {
+    () => {
+        concat!(
+            "andi t1, a0, -16\n",
+            "bgeu t1, sp, 2f\n",
+            "mv sp, t1\n",
+            "2:\n",
+        )
+    };
+}
+
 macro_rules! swapcontext_sliced {
     (masked) => {
         swapcontext_sliced!(body "li a4, 1")
@@ -131,24 +143,32 @@ macro_rules! getcontext_sliced {
     };
 }
 
+/// The registers are pushed, and copied with the rest of the slice into the block that `slice::swap` prepared.
 macro_rules! slice_swap {
     () => {
         core::arch::naked_asm!(
             with_floating_point!(),
             ".cfi_startproc",
             push_registers!(),
+            "mv s1, a0", //                          from
             "mv a3, sp", //                          the near end: the registers are part of the slice
             "call {swap}",
             "beqz a0, 8f",
+            "mv t0, a0", //                          the target
+            "beqz s1, 1f",
+            "ld t1, 0(s1)", //                       the block of *from
+            "ld a2, {LEN}(t1)",
+            "addi a0, t1, {BYTES}",
+            "mv a1, sp",
+            copy_bytes!(),
+            "1:",
             ".cfi_remember_state",
             ".cfi_undefined ra",
-            "ld t3, {NEAR}(a0)",
-            "ld a2, {LEN}(a0)",
-            "addi a1, a0, {BYTES}",
+            "ld t3, {NEAR}(t0)",
+            "ld a2, {LEN}(t0)",
+            "addi a1, t0, {BYTES}",
             "mv a0, t3",
-            "bgeu t3, sp, 1f",
-            "mv sp, t3", //                          never above a byte that is being written
-            "1:",
+            lower_stack!(),
             copy_bytes!(),
             "mv sp, t3",
             ".cfi_restore_state",
@@ -237,10 +257,7 @@ pub unsafe extern "C" fn restore(
         "mv a0, a1",
         "mv a1, a2",
         "mv a2, a3",
-        "andi t1, a0, -16",
-        "bgeu t1, sp, 1f",
-        "mv sp, t1", //                              never above a byte that is being written
-        "1:",
+        lower_stack!(),
         copy_bytes!(),
         load_context!() ;
     )

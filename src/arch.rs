@@ -40,9 +40,9 @@ macro_rules! architectures {
 
 architectures! {
     "powerpc64" => "../arch/powerpc64/mod.rs",
+    "riscv64" => "../arch/riscv64/mod.rs",
     "s390x" => "../arch/s390x/mod.rs",
     "x86_64" => "../arch/x86_64/mod.rs",
-    "riscv64" => "../arch/riscv64/mod.rs",
 }
 
 pub use port::*;

@@ -8,7 +8,8 @@ fn main() {
     for argument in [
         &format!("-soname,librctx.so.{major}"),
         "-Bsymbolic",
-        "-z,relro,-z,now,-z,noexecstack,-z,text",
+        "-z,relro,-z,now,-z,noexecstack",
+        "-z,text",
     ] {
         println!("cargo:rustc-cdylib-link-arg=-Wl,{argument}");
     }

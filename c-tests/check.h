@@ -56,6 +56,12 @@
         CHECK(errno == (error));                                                                  \
     } while (0)
 
+/* Room on the stack that the compiler may not leave out. */
+static inline void keep(volatile void *room)
+{
+    __asm__ volatile("" : : "r"(room) : "memory");
+}
+
 static inline void END(void)
 {
     /* write, not printf: it must be the last line even where stdio was buffered. */

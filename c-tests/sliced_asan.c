@@ -1,6 +1,7 @@
 /* Slicing under AddressSanitizer: the copier reads other people's frames without being reported, and frames
  * that come back are not reported for marks that others left at their addresses. A real overflow still is.
  *
+ *     native: yes
  *     linkings: shared
  *     options: -O0 -O1 -O2
  *     compilers: gcc clang

@@ -31,6 +31,7 @@ static void run(void *argument)
 {
     volatile char room[1000];
 
+    keep(room);
     CHECK(argument == &runs);
     CHECK(fegetround() == FE_UPWARD);
     room[0] = 1;

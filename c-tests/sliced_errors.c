@@ -11,12 +11,6 @@ static ucontext_t base, nearer_base, main_context, task, other;
 static int progress;
 enum { TASK_DEPTH = 40000 };
 
-/* Room on the stack that the compiler may not leave out. */
-static void keep(char *room)
-{
-    __asm__ volatile("" : : "r"(room) : "memory");
-}
-
 /* What must not change when a call is refused: two contexts with the bytes that their slices keep. */
 struct picture {
     const ucontext_t *context;
@@ -86,6 +80,7 @@ static void count(void *step)
     volatile char room[TASK_DEPTH];
     volatile int mine = (int)(intptr_t)step;
 
+    keep(room);
     memset((char *)room, 5, sizeof room);
     for (;;) {
         progress += mine;

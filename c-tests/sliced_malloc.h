@@ -5,6 +5,8 @@
 
 #include "check.h"
 
+#include <stdatomic.h>
+
 /* Calls that took memory, those that released some, and the blocks in use. */
 static _Atomic unsigned long allocations, releases;
 static _Atomic long blocks_in_use;
@@ -35,7 +37,7 @@ static void *take_block(size_t size)
     if (size > ARENA)
         return NULL;
     class = class_of(size);
-    while (__atomic_exchange_n(&arena_lock, 1, __ATOMIC_ACQUIRE))
+    while (atomic_exchange(&arena_lock, 1))
         ;
     block = free_blocks[class];
     if (block) {
@@ -45,7 +47,7 @@ static void *take_block(size_t size)
         arena_used += (size_t)1 << class;
         *(size_t *)block = class;
     }
-    __atomic_store_n(&arena_lock, 0, __ATOMIC_RELEASE);
+    atomic_store(&arena_lock, 0);
     if (!block)
         return NULL;
     blocks_in_use++;
@@ -85,11 +87,11 @@ void free(void *memory)
     blocks_in_use--;
     class = *(size_t *)block;
     memset(memory, 0xdd, ((size_t)1 << class) - HEADER); /* whoever still uses it shall notice */
-    while (__atomic_exchange_n(&arena_lock, 1, __ATOMIC_ACQUIRE))
+    while (atomic_exchange(&arena_lock, 1))
         ;
     *(void **)memory = free_blocks[class];
     free_blocks[class] = block;
-    __atomic_store_n(&arena_lock, 0, __ATOMIC_RELEASE);
+    atomic_store(&arena_lock, 0);
 }
 
 void *calloc(size_t count, size_t size)

@@ -7,10 +7,10 @@
 #include "check.h"
 
 #include <exception>
-#include <execinfo.h>
 #include <rctx.h>
 #include <stdexcept>
 #include <sys/wait.h>
+#include <unwind.h>
 
 static char stack[1 << 18];
 static ucontext_t home, context;
@@ -21,12 +21,21 @@ static void *thrower(void *, int, void *)
     throw std::runtime_error("through rctx_call");
 }
 
+static _Unwind_Reason_Code count_frame(struct _Unwind_Context *, void *count)
+{
+    return ++*(int *)count < 64 ? _URC_NO_REASON : _URC_NORMAL_STOP;
+}
+
+__attribute__((noinline)) static int depth()
+{
+    int count = 0;
+    CHECK(_Unwind_Backtrace(count_frame, &count) == _URC_END_OF_STACK);
+    return count;
+}
+
 static void *tracer(void *, int, void *)
 {
-    void *frames[64];
-    int count = backtrace(frames, 64);
-
-    CHECK(count > 3 && count < 64); // hook, rctx_call, its caller, main, libc
+    CHECK(depth() > 3); // itself, the hook, rctx_call and its caller
     return nullptr;
 }
 
@@ -37,8 +46,7 @@ static void in_context()
     } catch (int number) {
         caught += number;
     }
-    void *frames[64];
-    CHECK(backtrace(frames, 64) <= 4); // ends at the trampoline
+    CHECK(depth() <= 5); // ends at the trampoline
 }
 
 static void uncaught()

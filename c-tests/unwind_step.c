@@ -2,6 +2,8 @@
  * caller, or ends cleanly where a slice is being put back and neither stack is whole. The handler's own frame
  * lands below the stack pointer each time, so every instruction is also shown to keep nothing there.
  *
+ *     arch: x86_64
+ *     native: yes
  *     linkings: shared
  *     flags: -rdynamic
  */
@@ -13,13 +15,6 @@
 #include <signal.h>
 #include <unwind.h>
 
-#if !defined __x86_64__
-int main(void)
-{
-    puts("single steps are taken by the trap flag of x86 only");
-    END();
-}
-#else
 #define DRIVER __attribute__((noinline, section("driver")))
 extern const char __start_driver[], __stop_driver[];
 
@@ -228,4 +223,3 @@ int main(void)
     rctx_slice_free(waiting);
     END();
 }
-#endif

@@ -1,6 +1,7 @@
 /* OpenSSL's asynchronous jobs, each of which runs on a context of its own: several hash the same data in
  * turns, pausing after every piece, and must come to the same digest as one that never paused.
  *
+ *     native: yes
  *     linkings: shared
  *     options: -O2
  *     flags: -lcrypto

@@ -83,6 +83,8 @@ pub fn run(command: &mut Command, directory: &Path) -> Outcome<Finished> {
         Ok(seconds) => seconds.parse().map_err(|_| format!("RCTX_TIMEOUT={seconds}: no number"))?,
         Err(_) => 300,
     };
+    // cargo's leads to the library that it has built for the machine itself.
+    command.env_remove("LD_LIBRARY_PATH");
     let mut attempt = || -> io::Result<_> {
         let (stdout, stderr) = (directory.join("stdout"), directory.join("stderr"));
         let mut child =

@@ -56,6 +56,12 @@
         CHECK(errno == (error));                                                                  \
     } while (0)
 
+/* Whether an emulator of user programs runs this one. */
+static inline int emulated(void)
+{
+    return getenv("RCTX_RUNNER") != NULL;
+}
+
 /* Room on the stack that the compiler may not leave out. */
 static inline void keep(volatile void *room)
 {

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "check.h"
+#include "machine.h"
 
 #include <fenv.h>
 #include <signal.h>
@@ -26,15 +27,9 @@ static void entry(void)
 
 int main(void)
 {
-    char *top = stack + sizeof stack - 16;
-
     sigaddset(&context.uc_sigmask, SIGUSR1);
-#if defined __x86_64__
-    context.uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)entry;
-    context.uc_mcontext.gregs[REG_RSP] = (greg_t)(uintptr_t)(top - 8); /* as after a call */
-#else
-#error "say here where the program counter and the stack pointer are"
-#endif
+    PROGRAM_COUNTER(context) = (uintptr_t)entry;
+    STACK_POINTER(context) = (uintptr_t)(stack + sizeof stack - 16 - ENTRY_OFFSET);
     CHECK(fesetround(FE_UPWARD) == 0);
     CHECK(swapcontext(&home, &context) == 0);
     CHECK(entered);

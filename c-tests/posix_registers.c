@@ -1,6 +1,7 @@
 /* Every callee-saved register, and the control bits of the floating-point unit, hold a random value across a
  * switch, on either side; and the saved context shows them where libc documents them.
  *
+ *     arch: x86_64
  *     linkings: shared static preload oracle
  *     compilers: gcc clang
  */
@@ -13,7 +14,6 @@
 #define SWAPCONTEXT "swapcontext"
 #endif
 
-#if defined __x86_64__
 struct registers {
     uint64_t rbx, rbp, r12, r13, r14, r15;
     uint32_t mxcsr;
@@ -84,9 +84,6 @@ static void check_saved(const ucontext_t *ucp, const struct registers *r)
     CHECK((ucp->uc_mcontext.fpregs->mxcsr & 0xffc0) == (r->mxcsr & 0xffc0));
     CHECK(ucp->uc_mcontext.fpregs->cwd == r->x87);
 }
-#else
-#error "say here what the callee-saved registers of this instruction set are"
-#endif
 
 static ucontext_t home, context;
 static char stack[65536];

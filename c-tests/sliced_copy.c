@@ -132,10 +132,14 @@ static void handler(int signal, siginfo_t *info, void *context)
     (void)signal;
     (void)info;
     handled = 1;
-    CHECK_FAILS(rctx_copycontext(&second, &assigned), EINVAL);
     CHECK(rctx_copycontext(&copy, interrupted) == 0);
+#if defined __x86_64__
+    CHECK_FAILS(rctx_copycontext(&second, &assigned), EINVAL);
     CHECK((char *)copy.uc_mcontext.fpregs >= (char *)copy.uc_stack.ss_sp &&
           (char *)copy.uc_mcontext.fpregs < (char *)copy.uc_stack.ss_sp + copy.uc_stack.ss_size);
+#else
+    (void)assigned; /* which cannot be told where nothing in it points to the rest */
+#endif
 }
 
 static int blocks(int signal)
@@ -170,7 +174,9 @@ static __attribute__((noinline)) void interrupted(void)
         break;
     case 5: /* a copy of the copy, without the first */
         CHECK(rctx_copycontext(&second, &copy) == 0);
+#if defined __x86_64__
         CHECK(second.uc_mcontext.fpregs != copy.uc_mcontext.fpregs);
+#endif
         rctx_freecontext(&copy);
         CHECK_FAILS(setcontext(&copy), EINVAL);
         CHECK(setcontext(&second) == 0);

@@ -142,7 +142,7 @@ static void small_buffer_first(void)
     other.uc_stack.ss_sp = buffer;
     other.uc_stack.ss_size = sizeof buffer;
     nowhere = base;
-    nowhere.uc_flags = 0;
+    memset(&nowhere, 0, sizeof(long)); /* uc_flags, which some name otherwise */
     SWITCH_REFUSED(&other, &task, &base, ENOMEM);
     SWITCH_REFUSED(&other, &zeroed, &base, ENOMEM);
     SWITCH_REFUSED(&other, &task, &nowhere, ENOMEM);

@@ -63,6 +63,8 @@ static void forbid_system_calls(void)
     };
     struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
 
+    if (emulated())
+        return; /* qemu-user 7.2 has no seccomp */
     CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }

@@ -1,5 +1,6 @@
 /* posix_registers.c over the twins.
  *
+ *     arch: x86_64
  *     linkings: shared static
  *     compilers: gcc clang
  */

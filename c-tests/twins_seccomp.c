@@ -29,6 +29,8 @@ static void allow_only_the_end(void)
     };
     struct sock_fprog filter = {sizeof program / sizeof *program, program};
 
+    if (emulated())
+        return; /* qemu-user 7.2 has no seccomp */
     CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
 }

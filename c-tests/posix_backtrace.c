@@ -1,6 +1,7 @@
 /* A backtrace inside a context has the context's own frames and ends cleanly at the trampoline; it does so
  * again after a switch.
  *
+ *     flags: -funwind-tables
  *     linkings: shared static preload oracle
  *     compilers: gcc clang
  */

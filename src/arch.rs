@@ -39,6 +39,7 @@ macro_rules! architectures {
 }
 
 architectures! {
+    "aarch64" => "../arch/aarch64/mod.rs",
     "powerpc64" => "../arch/powerpc64/mod.rs",
     "riscv64" => "../arch/riscv64/mod.rs",
     "s390x" => "../arch/s390x/mod.rs",

@@ -43,6 +43,7 @@ architectures! {
     "powerpc64" => "../arch/powerpc64/mod.rs",
     "riscv64" => "../arch/riscv64/mod.rs",
     "s390x" => "../arch/s390x/mod.rs",
+    "x86" => "../arch/i686/mod.rs",
     "x86_64" => "../arch/x86_64/mod.rs",
 }
 

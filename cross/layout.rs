@@ -5,12 +5,12 @@
 use core::ffi::c_int;
 use core::mem::size_of;
 
-use rctx::LAYOUT;
+use rctx::{LAYOUT, ucontext_t};
 
 /// The program's own, called by the C library's start code.
 #[unsafe(no_mangle)]
 pub extern "C" fn main() -> c_int {
-    let size = size_of::<libc::ucontext_t>();
+    let size = size_of::<ucontext_t>();
     // SAFETY: every conversion has an argument of its type; the length ends the field's name.
     unsafe {
         libc::printf(c"#define _GNU_SOURCE\n#include <stddef.h>\n#include <ucontext.h>\n".as_ptr());

@@ -40,6 +40,7 @@ macro_rules! architectures {
 
 architectures! {
     "aarch64" => "../arch/aarch64/mod.rs",
+    "loongarch64" => "../arch/loongarch64/mod.rs",
     "powerpc64" => "../arch/powerpc64/mod.rs",
     "riscv64" => "../arch/riscv64/mod.rs",
     "s390x" => "../arch/s390x/mod.rs",
@@ -49,6 +50,6 @@ architectures! {
 
 pub use port::*;
 
-/// The libc crate lacks it for powerpc64 with musl, where the port brings its own.
-#[cfg(not(all(target_arch = "powerpc64", target_env = "musl")))]
+/// The libc crate lacks it for powerpc64 with musl, and part of it for loongarch64: those ports bring their own.
+#[cfg(not(any(all(target_arch = "powerpc64", target_env = "musl"), target_arch = "loongarch64")))]
 pub use libc::ucontext_t;

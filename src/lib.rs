@@ -34,7 +34,7 @@ mod stack;
 mod switch;
 
 #[doc(hidden)]
-pub use arch::LAYOUT;
+pub use arch::{LAYOUT, ucontext_t};
 pub use posix::*;
 pub use sigmask::*;
 pub use slice::{rctx_slice_free, rctx_slice_start, rctx_slice_swap, rctx_slice_t};

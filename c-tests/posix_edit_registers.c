@@ -2,6 +2,7 @@
  * callee-saved and argument registers.
  *
  *     linkings: shared static preload oracle
+ *     nooracle: powerpc64
  *     compilers: gcc clang
  *     valgrind: yes
  */

@@ -1,6 +1,7 @@
 /* A chain of 1000 contexts, each resumed through the uc_link of the one before.
  *
  *     linkings: shared static preload oracle
+ *     nooracle: powerpc64
  *     compilers: gcc clang
  *     valgrind: yes
  */

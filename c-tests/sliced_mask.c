@@ -69,8 +69,6 @@ static void forbid_masks(void)
     };
     struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
 
-    if (emulated())
-        return; /* qemu-user 7.2 has no seccomp */
     CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
@@ -134,12 +132,14 @@ static __attribute__((noinline)) void drive(void)
     CHECK(rctx_makecontext_sliced(&task, &base, noted, &count) == 0);
     CHECK(rctx_swapcontext_sliced(&main_context, &task, &base) == 0);
     CHECK(count == 1);
-    forbid_masks();
-    before = main_context;
-    CHECK(swap_from_below() == 1);
-    CHECK(memcmp(&before, &main_context, sizeof before) == 0);
-    CHECK_FAILS(swapcontext_sliced(&fresh, &task, &base), EPERM);
-    CHECK(count == 1);
+    if (!emulated()) { /* qemu-user 7.2 has no seccomp */
+        forbid_masks();
+        before = main_context;
+        CHECK(swap_from_below() == 1);
+        CHECK(memcmp(&before, &main_context, sizeof before) == 0);
+        CHECK_FAILS(swapcontext_sliced(&fresh, &task, &base), EPERM);
+        CHECK(count == 1);
+    }
     CHECK(rctx_swapcontext_sliced(&main_context, &task, &base) == 0);
     CHECK(count == 2);
 

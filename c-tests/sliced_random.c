@@ -175,7 +175,7 @@ static void __attribute__((noinline)) drive(void)
 
 int main(void)
 {
-    wanted = SWITCHES;
+    wanted = emulated() ? SWITCHES / 50 : SWITCHES;
     if (getenv("RCTX_LONG"))
         wanted *= 20;
     if (RUNNING_ON_VALGRIND)

@@ -51,5 +51,8 @@ architectures! {
 pub use port::*;
 
 /// The libc crate lacks it for powerpc64 with musl, and part of it for loongarch64: those ports bring their own.
-#[cfg(not(any(all(target_arch = "powerpc64", target_env = "musl"), target_arch = "loongarch64")))]
+#[cfg(not(any(
+    all(target_arch = "powerpc64", target_env = "musl"),
+    target_arch = "loongarch64"
+)))]
 pub use libc::ucontext_t;

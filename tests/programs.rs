@@ -63,8 +63,14 @@ struct Program {
     stderr: Option<Regex>,
     status: i32,
     architectures: Option<Vec<String>>,
+    deviants: Vec<String>,
     native: bool,
     needs_end_marker: bool,
+}
+
+/// The instruction set of the programs.
+fn target() -> String {
+    env::var("RCTX_ARCH").unwrap_or_else(|_| env::consts::ARCH.to_owned())
 }
 
 impl Program {
@@ -86,6 +92,7 @@ impl Program {
             stderr: None,
             status: 0,
             architectures: None,
+            deviants: Vec::new(),
             native: false,
             needs_end_marker,
         };
@@ -119,6 +126,7 @@ impl Program {
                     program.status = value.trim().parse().map_err(|_| format!("status:{value}"))?;
                 }
                 "arch" => program.architectures = Some(list),
+                "nooracle" => program.deviants = list,
                 "native" if value.trim() == "yes" => program.native = true,
                 "valgrind" if value.trim() == "yes" => valgrind = true,
                 _ => return Err(format!("unknown directive {line:?}")),
@@ -136,15 +144,18 @@ impl Program {
 
     /// Whether the target is one that the program is written for.
     fn is_for_target(&self) -> bool {
-        let target = env::var("RCTX_ARCH").unwrap_or_else(|_| env::consts::ARCH.to_owned());
-        let known = self.architectures.as_ref().is_none_or(|all| all.contains(&target));
+        let known = self.architectures.as_ref().is_none_or(|all| all.contains(&target()));
         known && !(self.native && words("RCTX_CC").is_some())
     }
 
     /// One test for each linking, option and compiler.
     fn trials(&self, chosen: Option<&[(&str, Linking)]>) -> Vec<Trial> {
         let mut trials = Vec::new();
+        let deviant = self.deviants.contains(&target());
         for &(word, linking) in &self.linkings {
+            if deviant && linking == Linking::Oracle {
+                continue;
+            }
             if chosen.is_some_and(|chosen| !chosen.iter().any(|row| row.1 == linking)) {
                 continue;
             }

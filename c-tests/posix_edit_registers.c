@@ -2,7 +2,7 @@
  * callee-saved and argument registers.
  *
  *     linkings: shared static preload oracle
- *     nooracle: powerpc64
+ *     nooracle: powerpc64 s390x
  *     compilers: gcc clang
  *     valgrind: yes
  */
@@ -24,6 +24,7 @@ void check_edited(const uintptr_t *found);
 static const int edited[] = {REG_RBX, REG_RBP, REG_R12, REG_R13, REG_R14, REG_R15,
                              REG_RDI, REG_RSI, REG_RDX, REG_RCX, REG_R8,  REG_R9};
 __asm__(".pushsection .text\n"
+        ".globl landing\n"
         "landing:\n"
         "push %r9; push %r8; push %rcx; push %rdx; push %rsi; push %rdi\n"
         "push %r15; push %r14; push %r13; push %r12; push %rbp; push %rbx\n"
@@ -35,6 +36,7 @@ __asm__(".pushsection .text\n"
 #define REGISTERS(context) (context).uc_mcontext.gregs
 static const int edited[] = {REG_EBX, REG_ESI, REG_EDI, REG_EBP};
 __asm__(".pushsection .text\n"
+        ".globl landing\n"
         "landing:\n"
         "push %ebp; push %edi; push %esi; push %ebx\n"
         "mov %esp, %eax\n"
@@ -47,6 +49,7 @@ __asm__(".pushsection .text\n"
 static const int edited[] = {0,  1,  2,  3,  4,  5,  6,  7,  19, 20,
                              21, 22, 23, 24, 25, 26, 27, 28, 29, 30};
 __asm__(".pushsection .text\n"
+        ".globl landing\n"
         "landing:\n"
         "stp x29, x30, [sp, #-16]!; stp x27, x28, [sp, #-16]!; stp x25, x26, [sp, #-16]!\n"
         "stp x23, x24, [sp, #-16]!; stp x21, x22, [sp, #-16]!; stp x19, x20, [sp, #-16]!\n"
@@ -58,6 +61,7 @@ __asm__(".pushsection .text\n"
 #define REGISTERS(context) (&(context).uc_mcontext.arm_r0)
 static const int edited[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
 __asm__(".pushsection .text\n"
+        ".globl landing\n"
         ".arm\n"
         ".type landing, %function\n"
         "landing:\n"
@@ -69,6 +73,7 @@ __asm__(".pushsection .text\n"
 #define REGISTERS(context) (context).uc_mcontext.__gregs
 static const int edited[] = {8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27};
 __asm__(".pushsection .text\n"
+        ".globl landing\n"
         "landing:\n"
         "addi sp, sp, -160\n"
         ".irp n, 8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27\n"
@@ -81,6 +86,7 @@ __asm__(".pushsection .text\n"
 #define REGISTERS(context) (context).uc_mcontext.__gregs
 static const int edited[] = {4, 5, 6, 7, 8, 9, 10, 11, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
 __asm__(".pushsection .text\n"
+        ".globl landing\n"
         "landing:\n"
         "addi.d $sp, $sp, -144\n"
         ".irp n, 4,5,6,7,8,9,10,11\n"
@@ -96,6 +102,7 @@ __asm__(".pushsection .text\n"
 #define REGISTERS(context) (context).uc_mcontext.gregs
 static const int edited[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
 __asm__(".pushsection .text\n"
+        ".globl landing\n"
         "landing:\n"
         "aghi %r15, -96\n"
         "stmg %r2, %r13, 0(%r15)\n"
@@ -108,6 +115,7 @@ __asm__(".pushsection .text\n"
 static const int edited[] = {3,  4,  5,  6,  7,  8,  9,  10, 14, 15, 16, 17, 18,
                              19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
 __asm__(".pushsection .text\n"
+        ".globl landing\n"
         ".type landing, @function\n"
         "landing:\n"
         "addis 2, 12, .TOC.-landing@ha\n"

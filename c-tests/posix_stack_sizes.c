@@ -9,6 +9,8 @@
 /* What the psABI asks of every frame. */
 #if defined __s390x__ || defined __powerpc64__
 enum { SAVE_AREAS = 320 };
+#elif defined __aarch64__ /* whose frame record is at the lower end */
+enum { SAVE_AREAS = 64 };
 #else
 enum { SAVE_AREAS = 0 };
 #endif

@@ -25,7 +25,6 @@ use core::arch::asm;
 
 use libc::ucontext_t;
 
-
 /// Copies x2 bytes from x1 to x0, without stack. Uses x0 to x3, v0 to v3. Slices are multiples of 16 bytes
 /// on this machine unless a base was filled in by hand, so the last bytes are seldom counted out.
 macro_rules! copy_bytes {
@@ -59,6 +58,19 @@ macro_rules! copy_bytes {
             "subs x2, x2, #1\n",
             "b.ne 6b\n",
             "7:\n",
+        )
+    };
+}
+
+/// Before bytes are put back from x0 on: sp is never above one that is being written. Uses x3 and x4.
+macro_rules! lower_stack {
+    () => {
+        concat!(
+            "mov x3, sp\n",
+            "and x4, x0, #-16\n",
+            "cmp x3, x4\n",
+            "csel x3, x3, x4, lo\n",
+            "mov sp, x3\n",
         )
     };
 }
@@ -112,25 +124,31 @@ macro_rules! getcontext_sliced {
     };
 }
 
+/// The registers are pushed, and copied with the rest of the slice into the block that `slice::swap` prepared.
 macro_rules! slice_swap {
     () => {
         core::arch::naked_asm!(
             ".cfi_startproc",
             push_registers!(),
+            "mov x19, x0", //                        from
             "mov x3, sp", //                         the near end: the registers are part of the slice
             "bl {swap}",
             "cbz x0, 8f",
+            "mov x5, x0", //                         the target
+            "cbz x19, 1f",
+            "ldr x0, [x19]", //                      the block of *from
+            "ldr x2, [x0, #{LEN}]",
+            "add x0, x0, #{BYTES}",
+            "mov x1, sp",
+            copy_bytes!(),
+            "1:",
             ".cfi_remember_state",
             ".cfi_undefined x30",
-            "mov x5, x0",
-            "ldr x0, [x5, #{NEAR}]",
+            "ldr x6, [x5, #{NEAR}]",
             "ldr x2, [x5, #{LEN}]",
             "add x1, x5, #{BYTES}",
-            "mov x6, x0",
-            "mov x4, sp",
-            "cmp x4, x0",
-            "csel x4, x4, x0, lo",
-            "mov sp, x4", //                         never above a byte that is being written
+            "mov x0, x6",
+            lower_stack!(),
             copy_bytes!(),
             "mov sp, x6",
             ".cfi_restore_state",
@@ -215,11 +233,7 @@ pub unsafe extern "C" fn restore(
         "mov x0, x1",
         "mov x1, x2",
         "mov x2, x3",
-        "mov x4, sp",
-        "and x5, x0, #-16",
-        "cmp x4, x5",
-        "csel x4, x4, x5, lo",
-        "mov sp, x4", //                             never above a byte that is being written
+        lower_stack!(),
         copy_bytes!(),
         "mov x1, x6",
         read_environment!(),

@@ -46,14 +46,15 @@
 
 /* Whether an assigned copy of a signal handler's context can be told from the original: where the structure
  * holds all that was saved, a copy is as good. */
-#if defined __aarch64__ || defined __loongarch__ || defined __riscv
+#if defined __aarch64__ || defined __arm__ || defined __loongarch__ || defined __riscv
 enum { COPY_IS_AS_GOOD = 1 };
 #else
 enum { COPY_IS_AS_GOOD = 0 };
 #endif
 
-/* The rounding mode of a zeroed context: null where the state is behind a pointer, else zeros. */
-#if defined __x86_64__ || defined __i386__ || defined __aarch64__
+/* The rounding mode of a zeroed context: the running one where the state is behind a pointer or in a record,
+ * else zeros. */
+#if defined __x86_64__ || defined __i386__ || defined __aarch64__ || defined __arm__
 #define ZEROED_ROUNDING(running) (running)
 #else
 #define ZEROED_ROUNDING(running) FE_TONEAREST

@@ -2,6 +2,7 @@
  * and nothing outside the stack is written.
  *
  *     linkings: shared static preload oracle
+ *     nooracle: arm
  *     compilers: gcc clang
  */
 #include "check.h"

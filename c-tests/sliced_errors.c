@@ -134,7 +134,7 @@ static __attribute__((noinline)) int capture(ucontext_t *context, const ucontext
 /* Which error of several comes first when the buffer is too small as well. */
 static void small_buffer_first(void)
 {
-    static char buffer[RCTX_SLICE_OVERHEAD + 8];
+    static char buffer[RCTX_SLICE_OVERHEAD + 4];
     static ucontext_t zeroed, nowhere;
 
     memset(&zeroed, 0, sizeof zeroed);

@@ -4,13 +4,13 @@
 //     compilers: gcc clang
 //     options: -O0 -O2
 
+#include "backtrace.h"
 #include "check.h"
 
 #include <exception>
 #include <rctx.h>
 #include <stdexcept>
 #include <sys/wait.h>
-#include <unwind.h>
 
 static char stack[1 << 18];
 static ucontext_t home, context;
@@ -23,13 +23,13 @@ static void *thrower(void *, int, void *)
 
 static _Unwind_Reason_Code count_frame(struct _Unwind_Context *, void *count)
 {
-    return ++*(int *)count < 64 ? _URC_NO_REASON : _URC_NORMAL_STOP;
+    return ++*(int *)count < 64 ? _URC_NO_REASON : STOP_BACKTRACE;
 }
 
 __attribute__((noinline)) static int depth()
 {
     int count = 0;
-    CHECK(_Unwind_Backtrace(count_frame, &count) == _URC_END_OF_STACK);
+    CHECK(is_end(_Unwind_Backtrace(count_frame, &count)));
     return count;
 }
 

@@ -40,6 +40,7 @@ macro_rules! architectures {
 
 architectures! {
     "aarch64" => "../arch/aarch64/mod.rs",
+    "arm" => "../arch/arm/mod.rs",
     "loongarch64" => "../arch/loongarch64/mod.rs",
     "powerpc64" => "../arch/powerpc64/mod.rs",
     "riscv64" => "../arch/riscv64/mod.rs",

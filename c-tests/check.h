@@ -63,6 +63,23 @@ static inline int emulated(void)
     return getenv("RCTX_RUNNER") != NULL;
 }
 
+/* On every signal handler: qemu-i386 7.2 enters them with a stack pointer that is not aligned. */
+#ifdef __i386__
+#define HANDLER __attribute__((force_align_arg_pointer))
+#else
+#define HANDLER
+#endif
+
+/* Whether the x87 control word is lost at a signal: qemu-i386 7.2 saves for the handler what FNSAVE has left. */
+static inline int loses_x87(void)
+{
+#ifdef __i386__
+    return emulated();
+#else
+    return 0;
+#endif
+}
+
 /* Room on the stack that the compiler may not leave out. */
 static inline void keep(volatile void *room)
 {

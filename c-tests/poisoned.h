@@ -91,7 +91,7 @@ static void *stay(void *arg, int op, void *stacktop)
     return stacktop;
 }
 
-static void handler(int signal, siginfo_t *info, void *context)
+HANDLER static void handler(int signal, siginfo_t *info, void *context)
 {
     (void)signal, (void)info;
     setcontext(context);

@@ -13,7 +13,7 @@ static ucontext_t home, context;
 static char stack[65536];
 static volatile sig_atomic_t handled;
 
-static void handle(int signal)
+HANDLER static void handle(int signal)
 {
     handled += signal;
 }

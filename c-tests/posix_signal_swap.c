@@ -20,7 +20,7 @@ static int blocked(void)
     return sigismember(&set, SIGUSR1);
 }
 
-static void handle(int signal)
+HANDLER static void handle(int signal)
 {
     CHECK(blocked());
     interrupted += signal == SIGUSR1;

@@ -29,7 +29,7 @@ static void resume_kernels(void)
     CHECK(!"setcontext returned");
 }
 
-static void on_signal(int signal, siginfo_t *info, void *context)
+HANDLER static void on_signal(int signal, siginfo_t *info, void *context)
 {
     ucontext_t assigned = *(ucontext_t *)context;
 

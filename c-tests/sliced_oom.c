@@ -152,7 +152,7 @@ static void run_slice(void *unused)
     CHECK(rctx_slice_swap(NULL, main_slice, NULL) == 0);
 }
 
-static void handler(int signal, siginfo_t *info, void *context)
+HANDLER static void handler(int signal, siginfo_t *info, void *context)
 {
     (void)signal;
     (void)info;

@@ -15,7 +15,7 @@ static volatile sig_atomic_t signals;
 static unsigned long switches;
 static int by_handle;
 
-static void handler(int signal)
+HANDLER static void handler(int signal)
 {
     volatile char room[HANDLER_ROOM];
 

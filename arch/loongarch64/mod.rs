@@ -66,6 +66,7 @@ use libc::{sigset_t, stack_t};
 compile_error!("rctx saves the registers of LP64D: build for a target with double precision");
 
 /// `ucontext_t`. The libc crate's lacks the padding, and the alignment of what the kernel puts behind it.
+#[allow(missing_docs)] // POSIX has them
 #[repr(C)]
 pub struct ucontext_t {
     pub uc_flags: c_ulong,
@@ -79,9 +80,9 @@ pub struct ucontext_t {
 /// `mcontext_t`.
 #[repr(C, align(16))]
 pub struct mcontext_t {
-    pub __pc: c_ulong,
-    pub __gregs: [c_ulong; 32],
-    pub __flags: c_uint,
+    __pc: c_ulong,
+    __gregs: [c_ulong; 32],
+    __flags: c_uint,
 }
 
 /// The registers that a function preserves, once: name, field of the context, number in the unwind table,
@@ -184,6 +185,7 @@ layout! {
     S7 = "uc_mcontext.__gregs[30]", greg(30);
     S8 = "uc_mcontext.__gregs[31]", greg(31);
 }
+
 /// Reads the machine word at `offset` of a context.
 ///
 /// # Safety

@@ -67,7 +67,7 @@ unsafe fn records_end(ucp: *const ucontext_t) -> Option<usize> {
         // SAFETY: each record leads to the next, up to the empty one.
         let Record { magic, size, .. } = unsafe { ucp.byte_add(end).cast::<Record>().read_volatile() };
         let size = size as usize;
-        if magic == 0 && size == 0 {
+        if magic == 0 {
             return Some(end + size_of::<Record>());
         }
         if !MAGICS.contains(&magic) || size < size_of::<Record>() || size > MAX_RECORD {

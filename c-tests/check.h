@@ -63,16 +63,6 @@ static inline int emulated(void)
     return getenv("RCTX_RUNNER") != NULL;
 }
 
-/* Whether exit() hangs while another thread waits: qemu-i386 7.2, in every program that is not static. */
-static inline int hangs_at_exit(void)
-{
-#ifdef __i386__
-    return emulated();
-#else
-    return 0;
-#endif
-}
-
 /* On every signal handler: qemu-i386 7.2 enters them with a stack pointer that is not aligned. */
 #ifdef __i386__
 #define HANDLER __attribute__((force_align_arg_pointer))

@@ -94,25 +94,18 @@ pub unsafe fn classify(ucp: *const ucontext_t) -> Result<Kind, c_int> {
             return match arch::kernel_frame(ucp) {
                 KernelFrame::Original => Ok(Kind::Kernel),
                 KernelFrame::Assigned => Err(libc::EINVAL),
-                KernelFrame::No if !has_registers(ucp) => Err(libc::EINVAL),
+                KernelFrame::No if !arch::has_registers(ucp) => Err(libc::EINVAL),
                 KernelFrame::No => Ok(Kind::Foreign),
             };
         }
         match word & KIND | MAGIC {
             POISON => Err((word & 0xff) as c_int >> ERRNO_SHIFT),
             FRAME => Ok(Kind::Frame),
-            _ if !has_registers(ucp) => Err(libc::EINVAL),
+            _ if !arch::has_registers(ucp) => Err(libc::EINVAL),
             SLICED => Ok(Kind::Sliced),
             _ => Ok(Kind::Plain),
         }
     }
-}
-
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn has_registers(ucp: *const ucontext_t) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { arch::program_counter(ucp) != 0 && arch::stack_pointer(ucp) != 0 }
 }
 
 /// The mask that a resume of `ucp` installs, or null when the context leaves the mask alone.

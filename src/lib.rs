@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | `context` | what a context is: the word that tells the kinds apart, and how each is resumed |
+//! | `entry` | the first frame of a fresh context |
 //! | `posix` | `getcontext`, `setcontext`, `makecontext`, `swapcontext` and their twins |
 //! | `sliced` | the same with a base: contexts that share one C stack |
 //! | `slice` | the engine below it, and the compact handle `rctx_slice_*` |
@@ -25,6 +26,7 @@ compile_error!("rctx switches stacks below the unwinder: build it with panic = \
 #[macro_use]
 mod arch;
 mod context;
+mod entry;
 mod posix;
 mod sanitizer;
 mod sigmask;

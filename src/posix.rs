@@ -5,6 +5,7 @@ use core::ptr::null_mut;
 
 use crate::arch::{self, ucontext_t};
 use crate::context::{self, MASK, PLAIN};
+use crate::entry;
 use crate::sigmask;
 
 /// Saves the calling context; returns a second time when it is resumed.
@@ -143,6 +144,9 @@ pub unsafe extern "C" fn rctx_makecontext(
     unsafe { make_context(ucp, func.map_or(0, |func| func as usize), 1, |_| arg as usize) }
 }
 
+/// How many variable arguments come in registers: behind the three fixed ones.
+const VARIADIC_REGISTERS: usize = arch::ARGUMENT_REGISTERS.len().saturating_sub(3);
+
 /// What the body of `makecontext` calls: the variable arguments stand in two arrays.
 ///
 /// # Safety
@@ -156,7 +160,7 @@ pub unsafe extern "C" fn make(
 ) {
     // SAFETY: whatever is read is passed on; the arrays are the caller's registers and stack.
     unsafe {
-        make_context(ucp, func, argc, |index| match index.checked_sub(arch::VARIADIC_REGISTERS) {
+        make_context(ucp, func, argc, |index| match index.checked_sub(VARIADIC_REGISTERS) {
             None => in_registers.add(index).read_volatile(),
             Some(index) => on_stack.add(index).read_volatile(),
         });
@@ -186,7 +190,7 @@ unsafe fn make_context(
         let low = stack.ss_sp as usize;
         let outcome = match (usize::try_from(argc), low.checked_add(stack.ss_size)) {
             (Ok(argc), Some(high)) if func != 0 && low != 0 && high != low => {
-                arch::make_entry(ucp, (low, high), 0, func, argc, argument, (*ucp).uc_link)
+                entry::make(ucp, (low, high), 0, func, argc, argument, (*ucp).uc_link)
             }
             _ => Err(libc::EINVAL),
         };

@@ -5,6 +5,7 @@ use core::mem::size_of;
 
 use crate::arch::{self, ucontext_t};
 use crate::context::{self, FRAME, Kind, MASK, SLICED, fail, overlap, refuse};
+use crate::entry;
 use crate::posix::adopt_caller;
 use crate::sanitizer;
 use crate::sigmask::{self, Policy};
@@ -122,7 +123,7 @@ unsafe fn make(
     // SAFETY: `ucp` is writable; the slice has room for the frame before it is written.
     unsafe {
         let start = arch::stack_pointer(base);
-        let near = (start & !(arch::STACK_ALIGN - 1)).wrapping_sub(arch::START_FRAME);
+        let near = (start & !(arch::STACK_ALIGN - 1)).wrapping_sub(entry::FRAME);
         let len = (start + arch::CALLEE_AREA).wrapping_sub(near);
         let storage = storage(ucp)?;
         reserve_room(&storage, len)?;
@@ -139,7 +140,7 @@ unsafe fn make(
         arch::copy(slice.bytes().add(frame_len), start as *const u8, len - frame_len);
         let holds_mask = adopt_caller(ucp);
         let link = (*ucp).uc_link;
-        arch::make_entry(ucp, (near, start), shift, func, 1, |_| arg, link)?;
+        entry::make(ucp, (near, start), shift, func, 1, |_| arg, link)?;
         context::set_word(ucp, SLICED | (holds_mask as usize * MASK));
     }
     Ok(())
@@ -281,7 +282,7 @@ unsafe fn save_steadily(
             || hit(oucp as usize, size_of::<ucontext_t>())
             || hit(ucp as usize, size_of::<ucontext_t>())
             || hit(&raw const *target as usize, size_of::<slice::Slice>() + target.len)
-            || !context::has_registers(ucp)
+            || !arch::has_registers(ucp)
         {
             return false;
         }
@@ -423,7 +424,9 @@ unsafe fn copy(dst: *mut ucontext_t, src: *const ucontext_t) -> Result<(), c_int
         let kind = match context::classify(src) {
             _ if context::is_sliced(context::word(src)) => Kind::Sliced,
             // What cannot be resumed is copied as it is, unless it is an assigned copy already.
-            Err(_) if context::is_ours(context::word(src)) || is_zeroed(src) => Kind::Foreign,
+            Err(_) if context::is_ours(context::word(src)) || arch::stack_pointer(src) == 0 => {
+                Kind::Foreign
+            }
             other => other?,
         };
         match kind {
@@ -432,9 +435,9 @@ unsafe fn copy(dst: *mut ucontext_t, src: *const ucontext_t) -> Result<(), c_int
                 dst.copy_from_nonoverlapping(src, 1);
                 slice::forget(dst);
                 if context::is_ours(context::word(src)) {
-                    arch::own_environment(dst);
+                    arch::own_linked(dst);
                 } else {
-                    arch::adopt_environment(dst);
+                    arch::adopt_linked(dst);
                 }
             }
             Kind::Sliced => {
@@ -447,7 +450,7 @@ unsafe fn copy(dst: *mut ucontext_t, src: *const ucontext_t) -> Result<(), c_int
                 arch::copy(slice.bytes(), source.bytes(), source.len);
                 assign(dst, src, size_of::<ucontext_t>());
                 context::set_word(dst, context::word(src));
-                arch::own_environment(dst);
+                arch::own_linked(dst);
             }
             Kind::Kernel => copy_frame(dst, src, src, arch::frame_size(src))?,
             Kind::Frame => {
@@ -457,13 +460,6 @@ unsafe fn copy(dst: *mut ucontext_t, src: *const ucontext_t) -> Result<(), c_int
         }
     }
     Ok(())
-}
-
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-unsafe fn is_zeroed(ucp: *const ucontext_t) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { arch::program_counter(ucp) == 0 && arch::stack_pointer(ucp) == 0 }
 }
 
 /// Makes `dst` hold a copy of the `len` bytes of kernel frame at `frame`.
@@ -491,7 +487,7 @@ unsafe fn copy_frame(
         arch::copy(copied.cast(), frame.cast(), len);
         arch::relocate_frame(copied, frame);
         assign(dst, src, arch::KERNEL_UCONTEXT_SIZE);
-        arch::share_environment(dst, copied);
+        arch::share_linked(dst, copied);
         context::set_word(dst, FRAME);
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! Saving and loading a `ucontext_t`, and the first frame of a fresh one.
 
 use core::arch::{asm, naked_asm};
-use core::ffi::c_int;
 
 use libc::ucontext_t;
 
@@ -542,53 +541,20 @@ fn trampoline_return() -> usize {
     trampoline as *const () as usize + size_of::<u32>()
 }
 
-const WORD: usize = size_of::<usize>();
-/// AAPCS64's registers for integer arguments, x0 to x7.
-const ARGUMENT_REGISTERS: usize = 8;
-/// A frame record: the caller's x29 and x30.
-const FRAME_RECORD: usize = 2 * WORD;
-/// The first frame of a sliced context: the record that ends the chain.
-pub const START_FRAME: usize = FRAME_RECORD;
-
-/// Makes `ucp` start `func` on the stack from `low` up to `high`, with `argument(0..argc)`, and resume `link`
-/// when it returns. `ENOMEM` when the first frame does not fit; nothing is changed then.
-///
-/// The frame is written at `low + (frame address - low)`, or `shift` bytes further when the stack's bytes are
-/// kept elsewhere until the first resume.
+/// Makes `ucp`, which holds a captured context, start `func` at the stack pointer `sp`, whose bytes are at `frame`
+/// for now, and resume `link` when it returns.
 ///
 /// # Safety
-/// `ucp` holds a captured context; the bytes of the frame are writable.
-pub unsafe fn make_entry(
-    ucp: *mut ucontext_t,
-    (low, high): (usize, usize),
-    shift: isize,
-    func: usize,
-    argc: usize,
-    argument: impl Fn(usize) -> usize,
-    link: *mut ucontext_t,
-) -> Result<(), c_int> {
-    let on_stack = argc.saturating_sub(ARGUMENT_REGISTERS);
-    let size = on_stack.checked_mul(WORD).ok_or(libc::ENOMEM)?;
-    let fitting = |address: Option<usize>| address.filter(|&it| it >= low).ok_or(libc::ENOMEM);
-    let record = fitting((high & !(STACK_ALIGN - 1)).checked_sub(FRAME_RECORD))?;
-    let sp = fitting(record.checked_sub(size).map(|sp| sp & !(STACK_ALIGN - 1)))?;
-    // SAFETY: the frame lies between `low` and `high`, which the caller vouches for.
+/// `ucp` and the [`ENTRY_AREA`] at `frame` are writable.
+pub unsafe fn set_entry(ucp: *mut ucontext_t, sp: usize, _frame: *mut usize, func: usize, link: usize) {
+    // SAFETY: the caller's promise.
     unsafe {
-        (record as *mut [usize; 2]).byte_offset(shift).write([0, 0]);
-        let arguments = (sp as *mut usize).byte_offset(shift);
-        for index in 0..argc {
-            match index.checked_sub(ARGUMENT_REGISTERS) {
-                None => set_field(ucp, x(index), argument(index)),
-                Some(index_on_stack) => arguments.add(index_on_stack).write(argument(index)),
-            }
-        }
         set_field(ucp, SP, sp);
         set_field(ucp, PC, func);
-        set_field(ucp, X19, link as usize);
-        set_field(ucp, x(29), record);
+        set_field(ucp, X19, link);
+        set_field(ucp, x(29), 0);
         set_field(ucp, X30, trampoline_return());
     }
-    Ok(())
 }
 
 /// Stores the running floating-point environment in `ucp`.
@@ -607,15 +573,3 @@ pub unsafe fn capture_environment(ucp: *mut ucontext_t) {
         set_field(ucp, OWNER, thread_pointer());
     }
 }
-
-/// The floating-point registers are in the context itself: a copy has its own.
-///
-/// # Safety
-/// None here; other ports write to `ucp`.
-pub unsafe fn own_environment(_ucp: *mut ucontext_t) {}
-
-/// As [`own_environment`].
-///
-/// # Safety
-/// As there.
-pub unsafe fn adopt_environment(_ucp: *mut ucontext_t) {}

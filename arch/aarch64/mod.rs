@@ -35,12 +35,12 @@
 //!
 //! ```text
 //!        ss_sp + ss_size, aligned down to 16
-//!          | 0, 0            |   x29 points here: the record that ends the chain of frames
 //!          | argument argc-1 |
 //!          | ...             |
 //!    sp -> | argument 8      |   16-byte aligned
 //! ```
-//! x30 is the trampoline's return address, as if it had called func; x19 holds `uc_link`, pc is func.
+//! x30 is the trampoline's return address, as if it had called func; x19 holds `uc_link`, x29 0 ends the chain of
+//! frames, pc is func.
 //!
 //! # A suspended stack
 //!
@@ -68,6 +68,8 @@ use core::mem::{offset_of, size_of};
 
 use libc::{mcontext_t, ucontext_t};
 
+use crate::arch::{KernelFrame, Linked, field, set_field};
+
 #[macro_use]
 mod context;
 mod signal;
@@ -83,8 +85,6 @@ pub(crate) use switch::*;
 
 /// As `uname -m` says it.
 pub const NAME: &CStr = c"aarch64";
-/// `makecontext`'s first three parameters are fixed; x3 to x7 are left.
-pub const VARIADIC_REGISTERS: usize = 5;
 /// AAPCS64's alignment of the stack pointer, which the hardware checks.
 pub const STACK_ALIGN: usize = 16;
 /// A callee writes nothing at or above its caller's stack pointer but stack arguments, which it owns.
@@ -104,14 +104,6 @@ pub struct FpsimdRecord {
 const FPSIMD_MAGIC: u32 = 0x4650_8001;
 /// Magic and size of the record, as one word.
 pub const FPSIMD_HEAD: usize = FPSIMD_MAGIC as usize | size_of::<FpsimdRecord>() << 32;
-
-macro_rules! layout {
-    ($($name:ident = $field:literal: $offset:expr;)*) => {
-        $(pub const $name: usize = $offset;)*
-        /// Each field in use as a C designator, with its offset; the type's own size is what is touched.
-        pub const LAYOUT: &[(&str, usize)] = &[$(($field, $name)),*];
-    };
-}
 
 const MCONTEXT: usize = offset_of!(ucontext_t, uc_mcontext);
 
@@ -147,50 +139,15 @@ pub const LIST_END: usize = RESERVED + size_of::<FpsimdRecord>();
 const _: () = assert!(cfg!(target_endian = "little"));
 const _: () = assert!(LIST_END + RECORD_ALIGN <= size_of::<ucontext_t>());
 
-/// Reads the machine word at `offset` of a context.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`; `offset` is one of [`LAYOUT`].
-unsafe fn field(ucp: *const ucontext_t, offset: usize) -> usize {
-    // SAFETY: the caller's promise; the field may be uninitialised for Rust's rules, hence volatile.
-    unsafe { ucp.byte_add(offset).cast::<usize>().read_volatile() }
-}
-
-/// Writes the machine word at `offset` of a context.
-///
-/// # Safety
-/// As [`field`], and writable.
-unsafe fn set_field(ucp: *mut ucontext_t, offset: usize, value: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { ucp.byte_add(offset).cast::<usize>().write(value) }
-}
-
-/// The address at which a saved context goes on.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn program_counter(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, PC) }
-}
-
-/// The stack pointer that a saved context goes on with.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn stack_pointer(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, SP) }
-}
-
-/// The [`thread_pointer`] of the thread that saved a context.
-///
-/// # Safety
-/// `ucp` points to a context that a save of ours wrote.
-pub unsafe fn owner(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, OWNER) }
-}
+/// Where a context goes on.
+pub const PROGRAM_COUNTER: &[usize] = &[PC];
+pub const STACK_POINTER: usize = SP;
+/// AAPCS64's registers for integer arguments.
+pub const ARGUMENT_REGISTERS: &[usize] = &[x(0), x(1), x(2), x(3), x(4), x(5), x(6), x(7)];
+/// Stack arguments begin at the stack pointer.
+pub const ENTRY_AREA: usize = 0;
+/// An assignment copies all of a context.
+pub const LINKED: Option<Linked> = None;
 
 /// The running thread's thread pointer, which no other live thread has.
 pub fn thread_pointer() -> usize {

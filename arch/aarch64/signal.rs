@@ -18,16 +18,6 @@ use libc::ucontext_t;
 
 use super::*;
 
-/// What a context that no save of ours wrote turns out to be.
-pub enum KernelFrame {
-    /// The structure that the kernel made.
-    Original,
-    /// An assigned copy of it: some of its records are not where the kernel would look.
-    Assigned,
-    /// Neither.
-    No,
-}
-
 /// The kernel's ucontext is as large as libc's.
 pub const KERNEL_UCONTEXT_SIZE: usize = size_of::<ucontext_t>();
 /// Between the stack pointer of a frame and its ucontext.
@@ -146,12 +136,6 @@ pub unsafe fn relocate_frame(frame: *mut ucontext_t, original: *const ucontext_t
         }
     }
 }
-
-/// The floating-point registers are in the context itself.
-///
-/// # Safety
-/// None here; other ports write to `ucp`.
-pub unsafe fn share_environment(_ucp: *mut ucontext_t, _frame: *const ucontext_t) {}
 
 /// Takes over what the program wrote into the general registers and the mask of `ucp`.
 ///

@@ -67,6 +67,8 @@ use libc::{mcontext_t, ucontext_t};
 #[cfg(not(all(target_abi = "eabihf", target_endian = "little")))]
 compile_error!("rctx knows arm's little-endian hard-float ABI: take a target whose name ends in eabihf");
 
+use crate::arch::{KernelFrame, Linked, field, set_field};
+
 #[macro_use]
 mod context;
 mod signal;
@@ -82,8 +84,6 @@ pub(crate) use switch::*;
 
 /// As `uname -m` says it.
 pub const NAME: &CStr = c"armv7l";
-/// `makecontext`'s first three parameters are fixed; r3 is left.
-pub const VARIADIC_REGISTERS: usize = 1;
 /// AAPCS32's alignment of the stack pointer at a call.
 pub const STACK_ALIGN: usize = 8;
 /// A callee writes nothing at or above its caller's stack pointer but stack arguments, which it owns.
@@ -104,14 +104,6 @@ pub struct VfpRecord {
 /// `magic` of the record (arch/arm/include/asm/ucontext.h).
 pub const VFP_MAGIC: usize = 0x5646_5001;
 pub const VFP_SIZE: usize = size_of::<VfpRecord>();
-
-macro_rules! layout {
-    ($($name:ident = $field:literal: $offset:expr;)*) => {
-        $(pub const $name: usize = $offset;)*
-        /// Each field in use as a C designator, with its offset; the type's own size is what is touched.
-        pub const LAYOUT: &[(&str, usize)] = &[$(($field, $name)),*];
-    };
-}
 
 const MCONTEXT: usize = offset_of!(ucontext_t, uc_mcontext);
 
@@ -143,50 +135,15 @@ pub const LIST_END: usize = REGSPACE + VFP_SIZE;
 
 const _: () = assert!(LIST_END + size_of::<u32>() <= size_of::<ucontext_t>());
 
-/// Reads the machine word at `offset` of a context.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`; `offset` is one of [`LAYOUT`].
-unsafe fn field(ucp: *const ucontext_t, offset: usize) -> usize {
-    // SAFETY: the caller's promise; the field may be uninitialised for Rust's rules, hence volatile.
-    unsafe { ucp.byte_add(offset).cast::<usize>().read_volatile() }
-}
-
-/// Writes the machine word at `offset` of a context.
-///
-/// # Safety
-/// As [`field`], and writable.
-unsafe fn set_field(ucp: *mut ucontext_t, offset: usize, value: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { ucp.byte_add(offset).cast::<usize>().write(value) }
-}
-
-/// The address at which a saved context goes on.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn program_counter(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, PC) }
-}
-
-/// The stack pointer that a saved context goes on with.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn stack_pointer(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, SP) }
-}
-
-/// The [`thread_pointer`] of the thread that saved a context.
-///
-/// # Safety
-/// `ucp` points to a context that a save of ours wrote.
-pub unsafe fn owner(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, OWNER) }
-}
+/// Where a context goes on.
+pub const PROGRAM_COUNTER: &[usize] = &[PC];
+pub const STACK_POINTER: usize = SP;
+/// AAPCS32's registers for integer arguments.
+pub const ARGUMENT_REGISTERS: &[usize] = &[r(0), r(1), r(2), r(3)];
+/// Stack arguments begin at the stack pointer.
+pub const ENTRY_AREA: usize = 0;
+/// An assignment copies all of a context.
+pub const LINKED: Option<Linked> = None;
 
 /// The running thread's thread pointer, which no other live thread has.
 pub fn thread_pointer() -> usize {

@@ -17,17 +17,6 @@ use libc::ucontext_t;
 
 use super::*;
 
-/// What a context that no save of ours wrote turns out to be.
-pub enum KernelFrame {
-    /// The structure that the kernel made, or a copy.
-    Original,
-    /// For other ports.
-    #[allow(dead_code)]
-    Assigned,
-    /// Neither.
-    No,
-}
-
 /// The kernel's ucontext is as large as libc's.
 pub const KERNEL_UCONTEXT_SIZE: usize = size_of::<ucontext_t>();
 /// Between the stack pointer of a frame and its ucontext.
@@ -64,12 +53,6 @@ pub const FRAME_ALIGN: usize = STACK_ALIGN;
 /// # Safety
 /// None here; other ports write to `frame`.
 pub unsafe fn relocate_frame(_frame: *mut ucontext_t, _original: *const ucontext_t) {}
-
-/// The floating-point registers are in the context itself.
-///
-/// # Safety
-/// None here; other ports write to `ucp`.
-pub unsafe fn share_environment(_ucp: *mut ucontext_t, _frame: *const ucontext_t) {}
 
 /// Takes over what the program wrote into the general registers and the mask of `ucp`.
 ///

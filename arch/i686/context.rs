@@ -1,7 +1,6 @@
 //! Saving and loading a `ucontext_t`, and the first frame of a fresh one.
 
 use core::arch::{asm, naked_asm};
-use core::ffi::c_int;
 
 use libc::ucontext_t;
 
@@ -535,43 +534,20 @@ fn trampoline_return() -> usize {
     trampoline as *const () as usize + 1
 }
 
-const WORD: usize = size_of::<usize>();
-/// The first frame of a sliced context: the return address and one argument, and the alignment of each.
-pub const START_FRAME: usize = 2 * STACK_ALIGN;
-
-/// Makes `ucp` start `func` on the stack from `low` up to `high`, with `argument(0..argc)`, and resume `link`
-/// when it returns. `ENOMEM` when the first frame does not fit; nothing is changed then.
-///
-/// The frame is written at `low + (frame address - low)`, or `shift` bytes further when the stack's bytes are
-/// kept elsewhere until the first resume.
+/// Makes `ucp`, which holds a captured context, start `func` at the stack pointer `sp`, whose bytes are at `frame`
+/// for now, and resume `link` when it returns.
 ///
 /// # Safety
-/// `ucp` holds a captured context; the bytes of the frame are writable.
-pub unsafe fn make_entry(
-    ucp: *mut ucontext_t,
-    (low, high): (usize, usize),
-    shift: isize,
-    func: usize,
-    argc: usize,
-    argument: impl Fn(usize) -> usize,
-    link: *mut ucontext_t,
-) -> Result<(), c_int> {
-    let size = argc.checked_mul(WORD).ok_or(libc::ENOMEM)?;
-    let arguments = high.checked_sub(size).ok_or(libc::ENOMEM)? & !(STACK_ALIGN - 1);
-    let esp = arguments.checked_sub(WORD).filter(|&esp| esp >= low).ok_or(libc::ENOMEM)?;
-    // SAFETY: the frame lies between `low` and `high`, which the caller vouches for.
+/// `ucp` and the [`ENTRY_AREA`] at `frame` are writable.
+pub unsafe fn set_entry(ucp: *mut ucontext_t, sp: usize, frame: *mut usize, func: usize, link: usize) {
+    // SAFETY: the caller's promise.
     unsafe {
-        let frame = (esp as *mut usize).byte_offset(shift);
         frame.write(trampoline_return());
-        for index in 0..argc {
-            frame.add(1 + index).write(argument(index));
-        }
-        set_field(ucp, ESP, esp);
+        set_field(ucp, ESP, sp);
         set_field(ucp, EIP, func);
-        set_field(ucp, EBX, link as usize);
+        set_field(ucp, EBX, link);
         set_field(ucp, EBP, 0);
     }
-    Ok(())
 }
 
 /// Stores the running floating-point environment in `ucp`.
@@ -587,32 +563,7 @@ pub unsafe fn capture_environment(ucp: *mut ucontext_t) {
             in(reg) ucp, MXCSR = const MXCSR, X87_CONTROL = const X87_CONTROL,
             options(nostack, preserves_flags),
         );
-        own_environment(ucp);
+        set_field(ucp, FPREGS, ucp as usize + X87_CONTROL);
         set_field(ucp, OWNER, thread_pointer());
-    }
-}
-
-/// Makes the pointer to the floating-point environment lead to the area inside the context, after a copy.
-///
-/// # Safety
-/// `ucp` points to a writable `ucontext_t`.
-pub unsafe fn own_environment(ucp: *mut ucontext_t) {
-    // SAFETY: the caller's promise.
-    unsafe { set_field(ucp, FPREGS, ucp as usize + X87_CONTROL) }
-}
-
-/// Takes the floating-point environment that a context not ours points to into the context itself.
-///
-/// # Safety
-/// `ucp` is writable; its pointer is null or leads to libc's image.
-pub unsafe fn adopt_environment(ucp: *mut ucontext_t) {
-    // SAFETY: the caller's promise; both areas are of that size.
-    unsafe {
-        let fpregs = field(ucp, FPREGS);
-        if fpregs != 0 {
-            let own = ucp.byte_add(X87_CONTROL).cast::<u8>();
-            core::ptr::copy(fpregs as *const u8, own, FPREGS_SIZE);
-            own_environment(ucp);
-        }
     }
 }

@@ -74,6 +74,8 @@ use core::mem::{offset_of, size_of};
 
 use libc::{mcontext_t, sigset_t, ucontext_t};
 
+use crate::arch::{KernelFrame, Linked, field, set_field};
+
 #[macro_use]
 mod context;
 mod signal;
@@ -89,8 +91,6 @@ pub(crate) use switch::*;
 
 /// As `uname -m` says it.
 pub const NAME: &CStr = c"i686";
-/// Every argument is on the stack.
-pub const VARIADIC_REGISTERS: usize = 0;
 /// The psABI's alignment of the stack pointer at a call.
 pub const STACK_ALIGN: usize = 16;
 /// The arguments of the functions that the base's frame calls.
@@ -99,14 +99,6 @@ pub const CALLEE_AREA: usize = STACK_ALIGN;
 const GREGS: usize = offset_of!(ucontext_t, uc_mcontext);
 /// `REG_GS` to `REG_SS`: the libc crate has no names for musl's.
 const GREG_COUNT: usize = 19;
-
-macro_rules! layout {
-    ($($name:ident = $field:literal: $offset:expr;)*) => {
-        $(pub const $name: usize = $offset;)*
-        /// Each field in use as a C designator, with its offset; the type's own size is what is touched.
-        pub const LAYOUT: &[(&str, usize)] = &[$(($field, $name)),*];
-    };
-}
 
 const fn greg(index: usize) -> usize {
     GREGS + index * size_of::<usize>()
@@ -137,50 +129,16 @@ pub const MXCSR: usize = X87_CONTROL + FSAVE_SIZE;
 const _: () = assert!(OWNER + size_of::<usize>() == GREGS + size_of::<mcontext_t>());
 const _: () = assert!(X87_CONTROL + FPREGS_SIZE <= size_of::<ucontext_t>());
 
-/// Reads the machine word at `offset` of a context.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`; `offset` is one of [`LAYOUT`].
-unsafe fn field(ucp: *const ucontext_t, offset: usize) -> usize {
-    // SAFETY: the caller's promise; the field may be uninitialised for Rust's rules, hence volatile.
-    unsafe { ucp.byte_add(offset).cast::<usize>().read_volatile() }
-}
-
-/// Writes the machine word at `offset` of a context.
-///
-/// # Safety
-/// As [`field`], and writable.
-unsafe fn set_field(ucp: *mut ucontext_t, offset: usize, value: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { ucp.byte_add(offset).cast::<usize>().write(value) }
-}
-
-/// The address at which a saved context goes on.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn program_counter(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, EIP) }
-}
-
-/// The stack pointer that a saved context goes on with.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn stack_pointer(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, ESP) }
-}
-
-/// The [`thread_pointer`] of the thread that saved a context.
-///
-/// # Safety
-/// `ucp` points to a context that a save of ours wrote.
-pub unsafe fn owner(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, OWNER) }
-}
+/// Where a context goes on.
+pub const PROGRAM_COUNTER: &[usize] = &[EIP];
+pub const STACK_POINTER: usize = ESP;
+/// Every argument is on the stack.
+pub const ARGUMENT_REGISTERS: &[usize] = &[];
+/// Between the stack pointer and the arguments at a function's entry: the return address.
+pub const ENTRY_AREA: usize = size_of::<usize>();
+/// An assignment leaves the floating-point environment behind.
+pub const LINKED: Option<Linked> =
+    Some(Linked { link: FPREGS, area: X87_CONTROL, size: FPREGS_SIZE });
 
 /// The running thread's thread pointer, which no other live thread has.
 pub fn thread_pointer() -> usize {

@@ -1,7 +1,6 @@
 //! Saving and loading a `ucontext_t`, and the first frame of a fresh one.
 
 use core::arch::{asm, naked_asm};
-use core::ffi::c_int;
 
 use super::*;
 use crate::context;
@@ -401,50 +400,23 @@ unsafe extern "C" fn trampoline() {
 
 /// The length of an instruction.
 const INSTRUCTION: usize = 4;
-/// The first argument register's slot; those of the others follow.
-const ARGUMENT_REGISTERS: usize = 8;
-/// The first frame of a sliced context: what `func` pushes first, ra and fp.
-pub const START_FRAME: usize = 2 * size_of::<usize>();
 
-/// Makes `ucp` start `func` on the stack from `low` up to `high`, with `argument(0..argc)`, and resume `link`
-/// when it returns. `ENOMEM` when the first frame does not fit; nothing is changed then.
-///
-/// Arguments are written at their address, or `shift` bytes further when the stack's bytes are kept elsewhere
-/// until the first resume.
+/// Makes `ucp`, which holds a captured context, start `func` at the stack pointer `sp`, whose bytes are at `frame`
+/// for now, and resume `link` when it returns.
 ///
 /// # Safety
-/// `ucp` holds a captured context; the bytes of the frame are writable.
-pub unsafe fn make_entry(
-    ucp: *mut ucontext_t,
-    (low, high): (usize, usize),
-    shift: isize,
-    func: usize,
-    argc: usize,
-    argument: impl Fn(usize) -> usize,
-    link: *mut ucontext_t,
-) -> Result<(), c_int> {
-    let on_stack = argc.saturating_sub(ARGUMENT_REGISTERS);
-    let size = on_stack.checked_mul(size_of::<usize>()).ok_or(libc::ENOMEM)?;
-    let sp = high.checked_sub(size).ok_or(libc::ENOMEM)? & !(STACK_ALIGN - 1);
-    sp.checked_sub(START_FRAME).filter(|&start| start >= low).ok_or(libc::ENOMEM)?;
-    // SAFETY: the arguments lie between `low` and `high`, which the caller vouches for.
+/// `ucp` and the [`ENTRY_AREA`] at `frame` are writable.
+pub unsafe fn set_entry(ucp: *mut ucontext_t, sp: usize, _frame: *mut usize, func: usize, link: usize) {
+    // SAFETY: the caller's promise.
     unsafe {
-        let arguments = (sp as *mut usize).byte_offset(shift);
-        for index in 0..argc {
-            match index.checked_sub(ARGUMENT_REGISTERS) {
-                None => set_field(ucp, A0 + index * size_of::<usize>(), argument(index)),
-                Some(index_on_stack) => arguments.add(index_on_stack).write(argument(index)),
-            }
-        }
         let start = trampoline as *const () as usize + INSTRUCTION;
         set_field(ucp, PC, start);
         set_field(ucp, RA, start + INSTRUCTION); //  for a program that writes a pc of its own
         set_field(ucp, SP, sp);
         set_field(ucp, FP, 0);
         set_field(ucp, S0, func);
-        set_field(ucp, S1, link as usize);
+        set_field(ucp, S1, link);
     }
-    Ok(())
 }
 
 /// Stores the running floating-point environment in `ucp`.
@@ -464,11 +436,3 @@ pub unsafe fn capture_environment(ucp: *mut ucontext_t) {
         set_field(ucp, OWNER, thread_pointer());
     }
 }
-
-/// The floating-point environment lies in the context, and an assignment copies it: nothing to do.
-///
-/// # Safety
-/// None.
-pub unsafe fn own_environment(_ucp: *mut ucontext_t) {}
-
-pub use self::own_environment as adopt_environment;

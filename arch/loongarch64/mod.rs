@@ -66,14 +66,18 @@ use libc::{sigset_t, stack_t};
 compile_error!("rctx saves the registers of LP64D: build for a target with double precision");
 
 /// `ucontext_t`. The libc crate's lacks the padding, and the alignment of what the kernel puts behind it.
-#[allow(missing_docs)] // POSIX has them
 #[repr(C)]
 pub struct ucontext_t {
+    /// The word of `src/context.rs`.
     pub uc_flags: c_ulong,
+    /// The context that follows when the function of `makecontext` returns.
     pub uc_link: *mut ucontext_t,
+    /// The stack of `makecontext`, or the slice.
     pub uc_stack: stack_t,
+    /// The signal mask.
     pub uc_sigmask: sigset_t,
     _pad: c_long,
+    /// The registers.
     pub uc_mcontext: mcontext_t,
 }
 
@@ -112,6 +116,8 @@ macro_rules! callee_saved {
     };
 }
 
+use crate::arch::{KernelFrame, Linked, field, set_field};
+
 #[macro_use]
 mod context;
 mod signal;
@@ -127,20 +133,10 @@ pub(crate) use switch::*;
 
 /// As `uname -m` says it.
 pub const NAME: &CStr = c"loongarch64";
-/// `makecontext`'s first three parameters are fixed; a3 to a7 are left.
-pub const VARIADIC_REGISTERS: usize = 5;
 /// The psABI's alignment of the stack pointer.
 pub const STACK_ALIGN: usize = 16;
 /// A callee writes nothing above its caller's stack pointer but stack arguments, which it owns.
 pub const CALLEE_AREA: usize = 0;
-
-macro_rules! layout {
-    ($($name:ident = $field:expr, $offset:expr;)*) => {
-        $(pub const $name: usize = $offset;)*
-        /// Each field in use as a C designator, with its offset; the type's own size is what is touched.
-        pub const LAYOUT: &[(&str, usize)] = &[$(($field, $name)),*];
-    };
-}
 
 /// The slot of the general register of this number.
 const fn greg(number: usize) -> usize {
@@ -148,88 +144,53 @@ const fn greg(number: usize) -> usize {
 }
 
 layout! {
-    FLAGS = "uc_flags", offset_of!(ucontext_t, uc_flags);
-    LINK = "uc_link", offset_of!(ucontext_t, uc_link);
-    STACK = "uc_stack", offset_of!(ucontext_t, uc_stack);
-    SIGMASK = "uc_sigmask", offset_of!(ucontext_t, uc_sigmask);
-    PC = "uc_mcontext.__pc", offset_of!(ucontext_t, uc_mcontext.__pc);
-    RA = "uc_mcontext.__gregs[1]", greg(1);
-    TP = "uc_mcontext.__gregs[2]", greg(2);
-    SP = "uc_mcontext.__gregs[3]", greg(3);
-    A0 = "uc_mcontext.__gregs[4]", greg(4);
-    A1 = "uc_mcontext.__gregs[5]", greg(5);
-    A2 = "uc_mcontext.__gregs[6]", greg(6);
-    A3 = "uc_mcontext.__gregs[7]", greg(7);
-    A4 = "uc_mcontext.__gregs[8]", greg(8);
-    A5 = "uc_mcontext.__gregs[9]", greg(9);
-    A6 = "uc_mcontext.__gregs[10]", greg(10);
-    A7 = "uc_mcontext.__gregs[11]", greg(11);
-    FS0 = "uc_mcontext.__gregs[12]", greg(12);
-    FS1 = "uc_mcontext.__gregs[13]", greg(13);
-    FS2 = "uc_mcontext.__gregs[14]", greg(14);
-    FS3 = "uc_mcontext.__gregs[15]", greg(15);
-    FS4 = "uc_mcontext.__gregs[16]", greg(16);
-    FS5 = "uc_mcontext.__gregs[17]", greg(17);
-    FS6 = "uc_mcontext.__gregs[18]", greg(18);
-    FS7 = "uc_mcontext.__gregs[19]", greg(19);
-    FCSR = "uc_mcontext.__gregs[20]", greg(20);
-    OWNER = "uc_mcontext.__gregs[21]", greg(21);
-    FP = "uc_mcontext.__gregs[22]", greg(22);
-    S0 = "uc_mcontext.__gregs[23]", greg(23);
-    S1 = "uc_mcontext.__gregs[24]", greg(24);
-    S2 = "uc_mcontext.__gregs[25]", greg(25);
-    S3 = "uc_mcontext.__gregs[26]", greg(26);
-    S4 = "uc_mcontext.__gregs[27]", greg(27);
-    S5 = "uc_mcontext.__gregs[28]", greg(28);
-    S6 = "uc_mcontext.__gregs[29]", greg(29);
-    S7 = "uc_mcontext.__gregs[30]", greg(30);
-    S8 = "uc_mcontext.__gregs[31]", greg(31);
+    FLAGS = "uc_flags": offset_of!(ucontext_t, uc_flags);
+    LINK = "uc_link": offset_of!(ucontext_t, uc_link);
+    STACK = "uc_stack": offset_of!(ucontext_t, uc_stack);
+    SIGMASK = "uc_sigmask": offset_of!(ucontext_t, uc_sigmask);
+    PC = "uc_mcontext.__pc": offset_of!(ucontext_t, uc_mcontext.__pc);
+    RA = "uc_mcontext.__gregs[1]": greg(1);
+    TP = "uc_mcontext.__gregs[2]": greg(2);
+    SP = "uc_mcontext.__gregs[3]": greg(3);
+    A0 = "uc_mcontext.__gregs[4]": greg(4);
+    A1 = "uc_mcontext.__gregs[5]": greg(5);
+    A2 = "uc_mcontext.__gregs[6]": greg(6);
+    A3 = "uc_mcontext.__gregs[7]": greg(7);
+    A4 = "uc_mcontext.__gregs[8]": greg(8);
+    A5 = "uc_mcontext.__gregs[9]": greg(9);
+    A6 = "uc_mcontext.__gregs[10]": greg(10);
+    A7 = "uc_mcontext.__gregs[11]": greg(11);
+    FS0 = "uc_mcontext.__gregs[12]": greg(12);
+    FS1 = "uc_mcontext.__gregs[13]": greg(13);
+    FS2 = "uc_mcontext.__gregs[14]": greg(14);
+    FS3 = "uc_mcontext.__gregs[15]": greg(15);
+    FS4 = "uc_mcontext.__gregs[16]": greg(16);
+    FS5 = "uc_mcontext.__gregs[17]": greg(17);
+    FS6 = "uc_mcontext.__gregs[18]": greg(18);
+    FS7 = "uc_mcontext.__gregs[19]": greg(19);
+    FCSR = "uc_mcontext.__gregs[20]": greg(20);
+    OWNER = "uc_mcontext.__gregs[21]": greg(21);
+    FP = "uc_mcontext.__gregs[22]": greg(22);
+    S0 = "uc_mcontext.__gregs[23]": greg(23);
+    S1 = "uc_mcontext.__gregs[24]": greg(24);
+    S2 = "uc_mcontext.__gregs[25]": greg(25);
+    S3 = "uc_mcontext.__gregs[26]": greg(26);
+    S4 = "uc_mcontext.__gregs[27]": greg(27);
+    S5 = "uc_mcontext.__gregs[28]": greg(28);
+    S6 = "uc_mcontext.__gregs[29]": greg(29);
+    S7 = "uc_mcontext.__gregs[30]": greg(30);
+    S8 = "uc_mcontext.__gregs[31]": greg(31);
 }
 
-/// Reads the machine word at `offset` of a context.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`; `offset` is one of [`LAYOUT`].
-unsafe fn field(ucp: *const ucontext_t, offset: usize) -> usize {
-    // SAFETY: the caller's promise; the field may be uninitialised for Rust's rules, hence volatile.
-    unsafe { ucp.byte_add(offset).cast::<usize>().read_volatile() }
-}
-
-/// Writes the machine word at `offset` of a context.
-///
-/// # Safety
-/// As [`field`], and writable.
-unsafe fn set_field(ucp: *mut ucontext_t, offset: usize, value: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { ucp.byte_add(offset).cast::<usize>().write(value) }
-}
-
-/// The address at which a saved context goes on.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn program_counter(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, PC) }
-}
-
-/// The stack pointer that a saved context goes on with.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn stack_pointer(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, SP) }
-}
-
-/// The [`thread_pointer`] of the thread that saved a context.
-///
-/// # Safety
-/// `ucp` points to a context that a save of ours wrote.
-pub unsafe fn owner(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, OWNER) }
-}
+/// Where a context goes on.
+pub const PROGRAM_COUNTER: &[usize] = &[PC];
+pub const STACK_POINTER: usize = SP;
+/// The psABI's registers for integer arguments.
+pub const ARGUMENT_REGISTERS: &[usize] = &[A0, A1, A2, A3, A4, A5, A6, A7];
+/// Stack arguments begin at the stack pointer.
+pub const ENTRY_AREA: usize = 0;
+/// An assignment copies all of a context.
+pub const LINKED: Option<Linked> = None;
 
 /// The running thread's thread pointer, which no other live thread has.
 pub fn thread_pointer() -> usize {

@@ -14,16 +14,6 @@ use libc::siginfo_t;
 
 use super::*;
 
-/// What a context that no save of ours wrote turns out to be.
-pub enum KernelFrame {
-    /// The structure that the kernel made.
-    Original,
-    /// An assigned copy of it: no records lie behind.
-    Assigned,
-    /// Neither.
-    No,
-}
-
 /// The kernel's ucontext and the C library's are of one size.
 pub const KERNEL_UCONTEXT_SIZE: usize = size_of::<ucontext_t>();
 
@@ -94,12 +84,6 @@ pub const FRAME_ALIGN: usize = 32;
 /// # Safety
 /// None.
 pub unsafe fn relocate_frame(_frame: *mut ucontext_t, _original: *const ucontext_t) {}
-
-/// The floating-point state of a frame lies behind the part that programs know: nothing to share.
-///
-/// # Safety
-/// None.
-pub unsafe fn share_environment(_ucp: *mut ucontext_t, _frame: *const ucontext_t) {}
 
 /// Takes over what the program wrote into the program counter, the general registers and the mask of `ucp`.
 ///

@@ -1,7 +1,6 @@
 //! Saving and loading a `ucontext_t`, and the first frame of a fresh one.
 
 use core::arch::{asm, naked_asm};
-use core::ffi::c_int;
 
 use super::*;
 use crate::context;
@@ -507,51 +506,20 @@ fn trampoline_return() -> usize {
     trampoline as *const () as usize + NOP_SIZE
 }
 
-const WORD: usize = size_of::<usize>();
-/// The ABI's registers for integer arguments, r3 to r10, and the words of a parameter save area.
-const ARGUMENT_REGISTERS: usize = 8;
-/// The first frame of a sliced context.
-pub const START_FRAME: usize = CALLEE_AREA + ARGUMENT_REGISTERS * WORD;
-
-/// Makes `ucp` start `func` on the stack from `low` up to `high`, with `argument(0..argc)`, and resume `link`
-/// when it returns. `ENOMEM` when the first frame does not fit; nothing is changed then.
-///
-/// The frame is written at `low + (frame address - low)`, or `shift` bytes further when the stack's bytes are
-/// kept elsewhere until the first resume.
+/// Makes `ucp`, which holds a captured context, start `func` at the stack pointer `sp`, whose bytes are at `frame`
+/// for now, and resume `link` when it returns.
 ///
 /// # Safety
-/// `ucp` holds a captured context; the bytes of the frame are writable.
-pub unsafe fn make_entry(
-    ucp: *mut ucontext_t,
-    (low, high): (usize, usize),
-    shift: isize,
-    func: usize,
-    argc: usize,
-    argument: impl Fn(usize) -> usize,
-    link: *mut ucontext_t,
-) -> Result<(), c_int> {
-    let size = argc.max(ARGUMENT_REGISTERS).checked_mul(WORD).ok_or(libc::ENOMEM)? + CALLEE_AREA;
-    let r1 = high.checked_sub(size).ok_or(libc::ENOMEM)? & !(STACK_ALIGN - 1);
-    if r1 < low {
-        return Err(libc::ENOMEM);
-    }
-    // SAFETY: the frame lies between `low` and `high`, which the caller vouches for.
+/// `ucp` and the [`ENTRY_AREA`] at `frame` are writable.
+pub unsafe fn set_entry(ucp: *mut ucontext_t, sp: usize, frame: *mut usize, func: usize, link: usize) {
+    // SAFETY: the caller's promise.
     unsafe {
-        let frame = (r1 as *mut usize).byte_offset(shift);
-        frame.write(0); // ends the back chain
-        for index in 0..argc {
-            if index < ARGUMENT_REGISTERS {
-                set_field(ucp, R3 + index * WORD, argument(index));
-            } else {
-                frame.byte_add(CALLEE_AREA).add(index).write(argument(index));
-            }
-        }
-        set_field(ucp, R1, r1);
+        frame.write(0); //                         ends the back chain
+        set_field(ucp, R1, sp);
         set_field(ucp, NIP, func);
         set_field(ucp, LR, trampoline_return());
-        set_field(ucp, R14, link as usize);
+        set_field(ucp, R14, link);
     }
-    Ok(())
 }
 
 /// Stores the running floating-point environment in `ucp`.
@@ -565,30 +533,6 @@ pub unsafe fn capture_environment(ucp: *mut ucontext_t) {
         asm!("mffs {}", out(freg) fpscr, options(nostack, preserves_flags, nomem));
         set_field(ucp, FPSCR, fpscr.to_bits() as usize);
         set_field(ucp, R13, thread_pointer());
-        own_environment(ucp);
-    }
-}
-
-/// Makes the pointer to the vector registers lead to the area inside the context, after a copy.
-///
-/// # Safety
-/// `ucp` points to a writable `ucontext_t`.
-pub unsafe fn own_environment(ucp: *mut ucontext_t) {
-    // SAFETY: the caller's promise.
-    unsafe { set_field(ucp, V_REGS, ucp as usize + V0) }
-}
-
-/// Takes the vector registers that a context not ours points to into the context itself.
-///
-/// # Safety
-/// `ucp` is writable; its pointer is null or leads to a vector area.
-pub unsafe fn adopt_environment(ucp: *mut ucontext_t) {
-    // SAFETY: the caller's promise; both areas are of the same size.
-    unsafe {
-        let vectors = field(ucp, V_REGS);
-        if vectors != 0 {
-            core::ptr::copy(vectors as *const u8, ucp.byte_add(V0).cast(), VECTORS_SIZE);
-            own_environment(ucp);
-        }
+        set_field(ucp, V_REGS, ucp as usize + V0);
     }
 }

@@ -77,6 +77,8 @@ use core::mem::{offset_of, size_of};
 #[cfg(not(target_env = "musl"))]
 use libc::{mcontext_t, ucontext_t};
 
+use crate::arch::{KernelFrame, Linked, field, set_field};
+
 #[macro_use]
 mod context;
 #[cfg(target_env = "musl")]
@@ -96,20 +98,10 @@ pub(crate) use switch::*;
 
 /// As `uname -m` says it.
 pub const NAME: &CStr = c"ppc64le";
-/// `makecontext`'s first three parameters are fixed; r6 to r10 are left.
-pub const VARIADIC_REGISTERS: usize = 5;
 /// The ABI's alignment of the stack pointer.
 pub const STACK_ALIGN: usize = 16;
 /// The header of the caller's frame (ABI 2.2.3.1): back chain, CR, LR and TOC.
 pub const CALLEE_AREA: usize = 32;
-
-macro_rules! layout {
-    ($($name:ident = $field:literal: $offset:expr;)*) => {
-        $(pub const $name: usize = $offset;)*
-        /// Each field in use as a C designator, with its offset; the type's own size is what is touched.
-        pub const LAYOUT: &[(&str, usize)] = &[$(($field, $name)),*];
-    };
-}
 
 const MCONTEXT: usize = offset_of!(ucontext_t, uc_mcontext);
 
@@ -149,50 +141,18 @@ const VECTORS_SIZE: usize = 34 * 16;
 
 const _: () = assert!(V0 % 16 == 0 && V0 + VECTORS_SIZE <= size_of::<ucontext_t>());
 
-/// Reads the machine word at `offset` of a context.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`; `offset` is one of [`LAYOUT`].
-unsafe fn field(ucp: *const ucontext_t, offset: usize) -> usize {
-    // SAFETY: the caller's promise; the field may be uninitialised for Rust's rules, hence volatile.
-    unsafe { ucp.byte_add(offset).cast::<usize>().read_volatile() }
-}
-
-/// Writes the machine word at `offset` of a context.
-///
-/// # Safety
-/// As [`field`], and writable.
-unsafe fn set_field(ucp: *mut ucontext_t, offset: usize, value: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { ucp.byte_add(offset).cast::<usize>().write(value) }
-}
-
-/// The address at which a saved context goes on.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn program_counter(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, NIP) }
-}
-
-/// The stack pointer that a saved context goes on with.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn stack_pointer(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, R1) }
-}
-
-/// The [`thread_pointer`] of the thread that saved a context.
-///
-/// # Safety
-/// `ucp` points to a context that a save of ours wrote.
-pub unsafe fn owner(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, R13) }
-}
+/// Where a context goes on.
+pub const PROGRAM_COUNTER: &[usize] = &[NIP];
+pub const STACK_POINTER: usize = R1;
+pub const OWNER: usize = R13;
+/// The ABI's registers for integer arguments.
+pub const ARGUMENT_REGISTERS: &[usize] = &[R3, greg(4), greg(5), greg(6), greg(7), greg(8), greg(9), greg(10)];
+/// Between the stack pointer and the stack arguments at a function's entry: the header, and the slots of the
+/// registers in the parameter save area.
+pub const ENTRY_AREA: usize = CALLEE_AREA + ARGUMENT_REGISTERS.len() * size_of::<usize>();
+/// An assignment leaves the vector registers behind.
+pub const LINKED: Option<Linked> =
+    Some(Linked { link: V_REGS, area: V0, size: VECTORS_SIZE });
 
 /// The running thread's thread pointer, which no other live thread has.
 pub fn thread_pointer() -> usize {

@@ -5,10 +5,15 @@ use core::ffi::{c_int, c_long, c_ulong, c_void};
 /// `ucontext_t`.
 #[repr(C)]
 pub struct ucontext_t {
+    /// The word of `src/context.rs`.
     pub uc_flags: c_ulong,
+    /// The context that follows when the function of `makecontext` returns.
     pub uc_link: *mut ucontext_t,
+    /// The stack of `makecontext`, or the slice.
     pub uc_stack: libc::stack_t,
+    /// The signal mask.
     pub uc_sigmask: libc::sigset_t,
+    /// The registers.
     pub uc_mcontext: mcontext_t,
 }
 

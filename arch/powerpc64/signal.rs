@@ -14,16 +14,6 @@ use core::arch::naked_asm;
 
 use super::*;
 
-/// What a context that no save of ours wrote turns out to be.
-pub enum KernelFrame {
-    /// The structure that the kernel made.
-    Original,
-    /// An assigned copy of it: its vector registers are not where the kernel would look.
-    Assigned,
-    /// Neither.
-    No,
-}
-
 /// Where the kernel's ucontext has its last field that every libc's has: the vectors follow.
 pub const KERNEL_UCONTEXT_SIZE: usize = V_REGS + size_of::<usize>();
 /// struct ucontext: vmx_reserve is two vector areas' worth of words, one for alignment, and 32 for VSX.
@@ -67,15 +57,6 @@ pub unsafe fn relocate_frame(frame: *mut ucontext_t, original: *const ucontext_t
         }
         set_field(frame, SOFTE, by_emulator(original).unwrap_or(BY_KERNEL));
     }
-}
-
-/// Makes the pointer of `ucp` lead to the vector registers of the frame that it keeps.
-///
-/// # Safety
-/// `ucp` is writable, `frame` a kernel frame.
-pub unsafe fn share_environment(ucp: *mut ucontext_t, frame: *const ucontext_t) {
-    // SAFETY: the caller's promise.
-    unsafe { set_field(ucp, V_REGS, field(frame, V_REGS)) }
 }
 
 /// Takes over what the program wrote into the registers and the mask of `ucp`.

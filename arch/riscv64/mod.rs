@@ -101,6 +101,8 @@ macro_rules! with_floating_point {
     };
 }
 
+use crate::arch::{KernelFrame, Linked, field, set_field};
+
 #[macro_use]
 mod context;
 mod signal;
@@ -116,20 +118,10 @@ pub(crate) use switch::*;
 
 /// As `uname -m` says it.
 pub const NAME: &CStr = c"riscv64";
-/// `makecontext`'s first three parameters are fixed; a3 to a7 are left.
-pub const VARIADIC_REGISTERS: usize = 5;
 /// The psABI's alignment of the stack pointer.
 pub const STACK_ALIGN: usize = 16;
 /// A callee writes nothing above its caller's stack pointer but stack arguments, which it owns.
 pub const CALLEE_AREA: usize = 0;
-
-macro_rules! layout {
-    ($($name:ident = $field:expr, $offset:expr;)*) => {
-        $(pub const $name: usize = $offset;)*
-        /// Each field in use as a C designator, with its offset; the type's own size is what is touched.
-        pub const LAYOUT: &[(&str, usize)] = &[$(($field, $name)),*];
-    };
-}
 
 /// The slot of the integer register of this number; pc has that of x0.
 const fn greg(number: usize) -> usize {
@@ -144,96 +136,61 @@ const fn freg(number: usize) -> usize {
 const FLAGS_FIELD: &str = if cfg!(target_env = "musl") { "uc_flags" } else { "__uc_flags" };
 
 layout! {
-    FLAGS = FLAGS_FIELD, 0;
-    LINK = "uc_link", offset_of!(ucontext_t, uc_link);
-    STACK = "uc_stack", offset_of!(ucontext_t, uc_stack);
-    SIGMASK = "uc_sigmask", offset_of!(ucontext_t, uc_sigmask);
-    PC = "uc_mcontext.__gregs[0]", greg(0);
-    RA = "uc_mcontext.__gregs[1]", greg(1);
-    SP = "uc_mcontext.__gregs[2]", greg(2);
-    TP = "uc_mcontext.__gregs[4]", greg(4);
-    S0 = "uc_mcontext.__gregs[8]", greg(8);
-    S1 = "uc_mcontext.__gregs[9]", greg(9);
-    A0 = "uc_mcontext.__gregs[10]", greg(10);
-    A1 = "uc_mcontext.__gregs[11]", greg(11);
-    A2 = "uc_mcontext.__gregs[12]", greg(12);
-    A3 = "uc_mcontext.__gregs[13]", greg(13);
-    A4 = "uc_mcontext.__gregs[14]", greg(14);
-    A5 = "uc_mcontext.__gregs[15]", greg(15);
-    A6 = "uc_mcontext.__gregs[16]", greg(16);
-    A7 = "uc_mcontext.__gregs[17]", greg(17);
-    S2 = "uc_mcontext.__gregs[18]", greg(18);
-    S3 = "uc_mcontext.__gregs[19]", greg(19);
-    S4 = "uc_mcontext.__gregs[20]", greg(20);
-    S5 = "uc_mcontext.__gregs[21]", greg(21);
-    S6 = "uc_mcontext.__gregs[22]", greg(22);
-    S7 = "uc_mcontext.__gregs[23]", greg(23);
-    S8 = "uc_mcontext.__gregs[24]", greg(24);
-    S9 = "uc_mcontext.__gregs[25]", greg(25);
-    S10 = "uc_mcontext.__gregs[26]", greg(26);
-    S11 = "uc_mcontext.__gregs[27]", greg(27);
-    OWNER = "uc_mcontext.__gregs[31]", greg(31);
-    FS0 = "uc_mcontext.__fpregs.__d.__f[8]", freg(8);
-    FS1 = "uc_mcontext.__fpregs.__d.__f[9]", freg(9);
-    FS2 = "uc_mcontext.__fpregs.__d.__f[18]", freg(18);
-    FS3 = "uc_mcontext.__fpregs.__d.__f[19]", freg(19);
-    FS4 = "uc_mcontext.__fpregs.__d.__f[20]", freg(20);
-    FS5 = "uc_mcontext.__fpregs.__d.__f[21]", freg(21);
-    FS6 = "uc_mcontext.__fpregs.__d.__f[22]", freg(22);
-    FS7 = "uc_mcontext.__fpregs.__d.__f[23]", freg(23);
-    FS8 = "uc_mcontext.__fpregs.__d.__f[24]", freg(24);
-    FS9 = "uc_mcontext.__fpregs.__d.__f[25]", freg(25);
-    FS10 = "uc_mcontext.__fpregs.__d.__f[26]", freg(26);
-    FS11 = "uc_mcontext.__fpregs.__d.__f[27]", freg(27);
-    FCSR = "uc_mcontext.__fpregs.__d.__fcsr", freg(32);
+    FLAGS = FLAGS_FIELD: 0;
+    LINK = "uc_link": offset_of!(ucontext_t, uc_link);
+    STACK = "uc_stack": offset_of!(ucontext_t, uc_stack);
+    SIGMASK = "uc_sigmask": offset_of!(ucontext_t, uc_sigmask);
+    PC = "uc_mcontext.__gregs[0]": greg(0);
+    RA = "uc_mcontext.__gregs[1]": greg(1);
+    SP = "uc_mcontext.__gregs[2]": greg(2);
+    TP = "uc_mcontext.__gregs[4]": greg(4);
+    S0 = "uc_mcontext.__gregs[8]": greg(8);
+    S1 = "uc_mcontext.__gregs[9]": greg(9);
+    A0 = "uc_mcontext.__gregs[10]": greg(10);
+    A1 = "uc_mcontext.__gregs[11]": greg(11);
+    A2 = "uc_mcontext.__gregs[12]": greg(12);
+    A3 = "uc_mcontext.__gregs[13]": greg(13);
+    A4 = "uc_mcontext.__gregs[14]": greg(14);
+    A5 = "uc_mcontext.__gregs[15]": greg(15);
+    A6 = "uc_mcontext.__gregs[16]": greg(16);
+    A7 = "uc_mcontext.__gregs[17]": greg(17);
+    S2 = "uc_mcontext.__gregs[18]": greg(18);
+    S3 = "uc_mcontext.__gregs[19]": greg(19);
+    S4 = "uc_mcontext.__gregs[20]": greg(20);
+    S5 = "uc_mcontext.__gregs[21]": greg(21);
+    S6 = "uc_mcontext.__gregs[22]": greg(22);
+    S7 = "uc_mcontext.__gregs[23]": greg(23);
+    S8 = "uc_mcontext.__gregs[24]": greg(24);
+    S9 = "uc_mcontext.__gregs[25]": greg(25);
+    S10 = "uc_mcontext.__gregs[26]": greg(26);
+    S11 = "uc_mcontext.__gregs[27]": greg(27);
+    OWNER = "uc_mcontext.__gregs[31]": greg(31);
+    FS0 = "uc_mcontext.__fpregs.__d.__f[8]": freg(8);
+    FS1 = "uc_mcontext.__fpregs.__d.__f[9]": freg(9);
+    FS2 = "uc_mcontext.__fpregs.__d.__f[18]": freg(18);
+    FS3 = "uc_mcontext.__fpregs.__d.__f[19]": freg(19);
+    FS4 = "uc_mcontext.__fpregs.__d.__f[20]": freg(20);
+    FS5 = "uc_mcontext.__fpregs.__d.__f[21]": freg(21);
+    FS6 = "uc_mcontext.__fpregs.__d.__f[22]": freg(22);
+    FS7 = "uc_mcontext.__fpregs.__d.__f[23]": freg(23);
+    FS8 = "uc_mcontext.__fpregs.__d.__f[24]": freg(24);
+    FS9 = "uc_mcontext.__fpregs.__d.__f[25]": freg(25);
+    FS10 = "uc_mcontext.__fpregs.__d.__f[26]": freg(26);
+    FS11 = "uc_mcontext.__fpregs.__d.__f[27]": freg(27);
+    FCSR = "uc_mcontext.__fpregs.__d.__fcsr": freg(32);
 }
 
 const _: () = assert!(FCSR + size_of::<u32>() <= size_of::<ucontext_t>());
 
-/// Reads the machine word at `offset` of a context.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`; `offset` is one of [`LAYOUT`].
-unsafe fn field(ucp: *const ucontext_t, offset: usize) -> usize {
-    // SAFETY: the caller's promise; the field may be uninitialised for Rust's rules, hence volatile.
-    unsafe { ucp.byte_add(offset).cast::<usize>().read_volatile() }
-}
-
-/// Writes the machine word at `offset` of a context.
-///
-/// # Safety
-/// As [`field`], and writable.
-unsafe fn set_field(ucp: *mut ucontext_t, offset: usize, value: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { ucp.byte_add(offset).cast::<usize>().write(value) }
-}
-
-/// The address at which a saved context goes on.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn program_counter(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, PC) }
-}
-
-/// The stack pointer that a saved context goes on with.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn stack_pointer(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, SP) }
-}
-
-/// The [`thread_pointer`] of the thread that saved a context.
-///
-/// # Safety
-/// `ucp` points to a context that a save of ours wrote.
-pub unsafe fn owner(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, OWNER) }
-}
+/// Where a context goes on.
+pub const PROGRAM_COUNTER: &[usize] = &[PC];
+pub const STACK_POINTER: usize = SP;
+/// The psABI's registers for integer arguments.
+pub const ARGUMENT_REGISTERS: &[usize] = &[A0, A1, A2, A3, A4, A5, A6, A7];
+/// Stack arguments begin at the stack pointer.
+pub const ENTRY_AREA: usize = 0;
+/// An assignment copies all of a context.
+pub const LINKED: Option<Linked> = None;
 
 /// The running thread's thread pointer, which no other live thread has.
 pub fn thread_pointer() -> usize {

@@ -17,16 +17,6 @@ use libc::{siginfo_t, ucontext_t};
 
 use super::*;
 
-/// What a context that no save of ours wrote turns out to be.
-pub enum KernelFrame {
-    /// The structure that the kernel made.
-    Original,
-    /// An assigned copy of it: its vector registers are not where the kernel would look.
-    Assigned,
-    /// Neither.
-    No,
-}
-
 /// The kernel's ucontext and the C library's are of one size.
 pub const KERNEL_UCONTEXT_SIZE: usize = size_of::<ucontext_t>();
 
@@ -129,12 +119,6 @@ pub unsafe fn relocate_frame(frame: *mut ucontext_t, original: *const ucontext_t
         }
     }
 }
-
-/// The floating-point state lies in the context itself: nothing to do.
-///
-/// # Safety
-/// None.
-pub unsafe fn share_environment(_ucp: *mut ucontext_t, _frame: *const ucontext_t) {}
 
 /// Takes over what the program wrote into the general registers and the mask of `ucp`.
 ///

@@ -1,7 +1,6 @@
 //! Saving and loading a `ucontext_t`, and the first frame of a fresh one.
 
 use core::arch::{asm, naked_asm};
-use core::ffi::c_int;
 
 use libc::ucontext_t;
 
@@ -484,50 +483,21 @@ fn trampoline_return() -> usize {
     trampoline as *const () as usize + NOPR_SIZE
 }
 
-const WORD: usize = size_of::<usize>();
-/// The ABI's registers for integer arguments: r2 to r6.
-const ARGUMENT_REGISTERS: usize = 5;
-/// The first frame of a sliced context: the register save area.
-pub const START_FRAME: usize = CALLEE_AREA;
-
-/// Makes `ucp` start `func` on the stack from `low` up to `high`, with `argument(0..argc)`, and resume `link`
-/// when it returns. `ENOMEM` when the first frame does not fit; nothing is changed then.
-///
-/// The frame is written at `low + (frame address - low)`, or `shift` bytes further when the stack's bytes are
-/// kept elsewhere until the first resume.
+/// Makes `ucp`, which holds a captured context, start `func` at the stack pointer `sp`, whose bytes are at `frame`
+/// for now, and resume `link` when it returns.
 ///
 /// # Safety
-/// `ucp` holds a captured context; the bytes of the frame are writable.
-pub unsafe fn make_entry(
-    ucp: *mut ucontext_t,
-    (low, high): (usize, usize),
-    shift: isize,
-    func: usize,
-    argc: usize,
-    argument: impl Fn(usize) -> usize,
-    link: *mut ucontext_t,
-) -> Result<(), c_int> {
-    let on_stack = argc.saturating_sub(ARGUMENT_REGISTERS);
-    let size = on_stack.checked_mul(WORD).ok_or(libc::ENOMEM)?;
-    let arguments = high.checked_sub(size).ok_or(libc::ENOMEM)? & !(STACK_ALIGN - 1);
-    let r15 = arguments.checked_sub(CALLEE_AREA).filter(|&r15| r15 >= low).ok_or(libc::ENOMEM)?;
-    // SAFETY: the frame lies between `low` and `high`, which the caller vouches for.
+/// `ucp` and the [`ENTRY_AREA`] at `frame` are writable.
+pub unsafe fn set_entry(ucp: *mut ucontext_t, sp: usize, frame: *mut usize, func: usize, link: usize) {
+    // SAFETY: the caller's promise.
     unsafe {
-        let frame = (r15 as *mut usize).byte_offset(shift);
-        frame.write(0); // ends the back chain
-        for index in 0..argc {
-            match index.checked_sub(ARGUMENT_REGISTERS) {
-                None => set_field(ucp, R2 + index * WORD, argument(index)),
-                Some(slot) => frame.byte_add(CALLEE_AREA).add(slot).write(argument(index)),
-            }
-        }
-        set_field(ucp, R15, r15);
+        frame.write(0); //                         ends the back chain
+        set_field(ucp, R15, sp);
         set_field(ucp, PSW_ADDR, func);
         set_field(ucp, SAVED_PC, 0);
         set_field(ucp, R14, trampoline_return());
-        set_field(ucp, R7, link as usize);
+        set_field(ucp, R7, link);
     }
-    Ok(())
 }
 
 /// Stores the running floating-point environment in `ucp`.
@@ -545,15 +515,3 @@ pub unsafe fn capture_environment(ucp: *mut ucontext_t) {
         set_field(ucp, OWNER, thread_pointer());
     }
 }
-
-/// The floating-point environment lies in the context itself: a copy has its own.
-///
-/// # Safety
-/// None needed here.
-pub unsafe fn own_environment(_ucp: *mut ucontext_t) {}
-
-/// As [`own_environment`].
-///
-/// # Safety
-/// None needed here.
-pub unsafe fn adopt_environment(_ucp: *mut ucontext_t) {}

@@ -66,6 +66,8 @@ use core::mem::{offset_of, size_of};
 
 use libc::{sigset_t, ucontext_t};
 
+use crate::arch::{KernelFrame, Linked, field, set_field};
+
 #[macro_use]
 mod context;
 mod signal;
@@ -81,20 +83,10 @@ pub(crate) use switch::*;
 
 /// As `uname -m` says it.
 pub const NAME: &CStr = c"s390x";
-/// `makecontext`'s first three parameters are fixed; r5 and r6 are left.
-pub const VARIADIC_REGISTERS: usize = 2;
 /// The ABI asks for 8 at a call; the header promises 16.
 pub const STACK_ALIGN: usize = 16;
 /// The register save area in the caller's frame (ABI 1.2.2.2), which callees write.
 pub const CALLEE_AREA: usize = 160;
-
-macro_rules! layout {
-    ($($name:ident = $field:literal: $offset:expr;)*) => {
-        $(pub const $name: usize = $offset;)*
-        /// Each field in use as a C designator, with its offset; the type's own size is what is touched.
-        pub const LAYOUT: &[(&str, usize)] = &[$(($field, $name)),*];
-    };
-}
 
 const fn greg(index: usize) -> usize {
     offset_of!(ucontext_t, uc_mcontext.gregs) + index * size_of::<u64>()
@@ -125,55 +117,15 @@ layout! {
 
 const _: () = assert!(SIGMASK + size_of::<sigset_t>() <= size_of::<ucontext_t>());
 
-/// Reads the machine word at `offset` of a context.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`; `offset` is one of [`LAYOUT`].
-unsafe fn field(ucp: *const ucontext_t, offset: usize) -> usize {
-    // SAFETY: the caller's promise; the field may be uninitialised for Rust's rules, hence volatile.
-    unsafe { ucp.byte_add(offset).cast::<usize>().read_volatile() }
-}
-
-/// Writes the machine word at `offset` of a context.
-///
-/// # Safety
-/// As [`field`], and writable.
-unsafe fn set_field(ucp: *mut ucontext_t, offset: usize, value: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { ucp.byte_add(offset).cast::<usize>().write(value) }
-}
-
-/// The address at which a saved context goes on; 0 for a zeroed one.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn program_counter(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match field(ucp, PSW_ADDR) {
-            address if address != field(ucp, SAVED_PC) => address,
-            _ => field(ucp, R14),
-        }
-    }
-}
-
-/// The stack pointer that a saved context goes on with.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn stack_pointer(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, R15) }
-}
-
-/// The [`thread_pointer`] of the thread that saved a context.
-///
-/// # Safety
-/// `ucp` points to a context that a save of ours wrote.
-pub unsafe fn owner(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, OWNER) }
-}
+/// Where a context goes on.
+pub const PROGRAM_COUNTER: &[usize] = &[PSW_ADDR, R14];
+pub const STACK_POINTER: usize = R15;
+/// The ABI's registers for integer arguments.
+pub const ARGUMENT_REGISTERS: &[usize] = &[R2, greg(3), greg(4), greg(5), R6];
+/// Between the stack pointer and the stack arguments at a function's entry: the register save area.
+pub const ENTRY_AREA: usize = CALLEE_AREA;
+/// An assignment copies all of a context.
+pub const LINKED: Option<Linked> = None;
 
 /// The running thread's thread pointer, which no other live thread has.
 pub fn thread_pointer() -> usize {

@@ -14,16 +14,6 @@ use libc::ucontext_t;
 
 use super::*;
 
-/// What a context that no save of ours wrote turns out to be.
-pub enum KernelFrame {
-    /// The structure that the kernel made.
-    Original,
-    /// An assigned copy of it: its vector registers are not where the kernel would look.
-    Assigned,
-    /// Neither.
-    No,
-}
-
 /// Where the kernel's ucontext has its last field in use: a signal set of one word.
 pub const KERNEL_UCONTEXT_SIZE: usize = SIGMASK + crate::sigmask::KERNEL_SIGSET_SIZE;
 const SIGINFO_SIZE: usize = 128;
@@ -79,12 +69,6 @@ pub const FRAME_ALIGN: usize = size_of::<u64>();
 /// # Safety
 /// None needed here.
 pub unsafe fn relocate_frame(_frame: *mut ucontext_t, _original: *const ucontext_t) {}
-
-/// The floating-point state lies in the context itself, and the vector registers only in the frame.
-///
-/// # Safety
-/// None needed here.
-pub unsafe fn share_environment(_ucp: *mut ucontext_t, _frame: *const ucontext_t) {}
 
 /// Takes over what the program wrote into the registers and the mask of `ucp`.
 ///

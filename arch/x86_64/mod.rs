@@ -58,6 +58,8 @@ use core::mem::{offset_of, size_of};
 
 use libc::{mcontext_t, sigset_t, ucontext_t};
 
+use crate::arch::{KernelFrame, Linked, field, set_field};
+
 #[macro_use]
 mod context;
 mod signal;
@@ -73,22 +75,12 @@ pub(crate) use switch::*;
 
 /// As `uname -m` says it.
 pub const NAME: &CStr = c"x86_64";
-/// `makecontext`'s first three parameters are fixed; rcx, r8 and r9 are left.
-pub const VARIADIC_REGISTERS: usize = 3;
 /// The psABI's alignment of the stack pointer at a call.
 pub const STACK_ALIGN: usize = 16;
 /// A callee writes nothing above its return address but stack arguments, which it owns.
 pub const CALLEE_AREA: usize = 0;
 
 const GREGS: usize = offset_of!(ucontext_t, uc_mcontext);
-
-macro_rules! layout {
-    ($($name:ident = $field:literal: $offset:expr;)*) => {
-        $(pub const $name: usize = $offset;)*
-        /// Each field in use as a C designator, with its offset; the type's own size is what is touched.
-        pub const LAYOUT: &[(&str, usize)] = &[$(($field, $name)),*];
-    };
-}
 
 const fn greg(index: libc::c_int) -> usize {
     GREGS + index as usize * size_of::<u64>()
@@ -128,50 +120,16 @@ const FXSAVE_SIZE: usize = 512;
 const _: () = assert!(FPREGS + size_of::<usize>() <= GREGS + size_of::<mcontext_t>());
 const _: () = assert!(X87_CONTROL + FXSAVE_SIZE <= size_of::<ucontext_t>());
 
-/// Reads the machine word at `offset` of a context.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`; `offset` is one of [`LAYOUT`].
-unsafe fn field(ucp: *const ucontext_t, offset: usize) -> usize {
-    // SAFETY: the caller's promise; the field may be uninitialised for Rust's rules, hence volatile.
-    unsafe { ucp.byte_add(offset).cast::<usize>().read_volatile() }
-}
-
-/// Writes the machine word at `offset` of a context.
-///
-/// # Safety
-/// As [`field`], and writable.
-unsafe fn set_field(ucp: *mut ucontext_t, offset: usize, value: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { ucp.byte_add(offset).cast::<usize>().write(value) }
-}
-
-/// The address at which a saved context goes on.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn program_counter(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, RIP) }
-}
-
-/// The stack pointer that a saved context goes on with.
-///
-/// # Safety
-/// `ucp` points to a `ucontext_t`.
-pub unsafe fn stack_pointer(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, RSP) }
-}
-
-/// The [`thread_pointer`] of the thread that saved a context.
-///
-/// # Safety
-/// `ucp` points to a context that a save of ours wrote.
-pub unsafe fn owner(ucp: *const ucontext_t) -> usize {
-    // SAFETY: the caller's promise.
-    unsafe { field(ucp, OWNER) }
-}
+/// Where a context goes on.
+pub const PROGRAM_COUNTER: &[usize] = &[RIP];
+pub const STACK_POINTER: usize = RSP;
+/// The psABI's registers for integer arguments.
+pub const ARGUMENT_REGISTERS: &[usize] = &[RDI, RSI, RDX, RCX, R8, R9];
+/// Between the stack pointer and the stack arguments at a function's entry: the return address.
+pub const ENTRY_AREA: usize = size_of::<usize>();
+/// An assignment leaves the floating-point environment behind.
+pub const LINKED: Option<Linked> =
+    Some(Linked { link: FPREGS, area: X87_CONTROL, size: FXSAVE_SIZE });
 
 /// The running thread's thread pointer, which no other live thread has.
 pub fn thread_pointer() -> usize {

@@ -13,16 +13,6 @@ use libc::ucontext_t;
 
 use super::*;
 
-/// What a context that no save of ours wrote turns out to be.
-pub enum KernelFrame {
-    /// The structure that the kernel made.
-    Original,
-    /// An assigned copy of it: its vector registers are not where the kernel would look.
-    Assigned,
-    /// Neither.
-    No,
-}
-
 const SIGINFO_SIZE: usize = 128;
 /// Where the kernel's ucontext ends: it has a signal set of one word.
 pub const KERNEL_UCONTEXT_SIZE: usize = SIGMASK + crate::sigmask::KERNEL_SIGSET_SIZE;
@@ -85,15 +75,6 @@ pub unsafe fn relocate_frame(frame: *mut ucontext_t, original: *const ucontext_t
         let distance = field(original, FPREGS) - original as usize;
         set_field(frame, FPREGS, frame as usize + distance);
     }
-}
-
-/// Makes the pointer of `ucp` lead to the floating-point state of the frame that it keeps.
-///
-/// # Safety
-/// `ucp` is writable, `frame` a kernel frame.
-pub unsafe fn share_environment(ucp: *mut ucontext_t, frame: *const ucontext_t) {
-    // SAFETY: the caller's promise.
-    unsafe { set_field(ucp, FPREGS, field(frame, FPREGS)) }
 }
 
 /// Takes over what the program wrote into the general registers and the mask of `ucp`.

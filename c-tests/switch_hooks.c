@@ -77,11 +77,11 @@ __attribute__((noinline)) static void start(void)
 
 __attribute__((noinline)) static void swap_with_guest(void)
 {
-    volatile double held = 0.1 + turns;
+    volatile double held = 0.5 + turns;
     int before = turns;
 
     CHECK(rctx_switch(move, &to_guest) == &to_host);
-    CHECK(turns == before + 1 && held == 0.1 + before);
+    CHECK(turns == before + 1 && held == 0.5 + before);
     CHECK(fegetround() == FE_TONEAREST);
 }
 

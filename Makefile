@@ -116,6 +116,7 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked -p rctx -- -D warnings
 	$(CARGO) clippy --locked --workspace --exclude rctx --all-targets -- -D warnings
+	scripts/check-template
 
 $(CBINDGEN):
 	$(CARGO) install cbindgen --version $(CBINDGEN_VERSION) --locked --root $(CBINDGEN_ROOT)

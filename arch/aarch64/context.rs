@@ -546,7 +546,13 @@ fn trampoline_return() -> usize {
 ///
 /// # Safety
 /// `ucp` and the [`ENTRY_AREA`] at `frame` are writable.
-pub unsafe fn set_entry(ucp: *mut ucontext_t, sp: usize, _frame: *mut usize, func: usize, link: usize) {
+pub unsafe fn set_entry(
+    ucp: *mut ucontext_t,
+    sp: usize,
+    _frame: *mut usize,
+    func: usize,
+    link: usize,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         set_field(ucp, SP, sp);

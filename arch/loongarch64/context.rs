@@ -406,7 +406,13 @@ const INSTRUCTION: usize = 4;
 ///
 /// # Safety
 /// `ucp` and the [`ENTRY_AREA`] at `frame` are writable.
-pub unsafe fn set_entry(ucp: *mut ucontext_t, sp: usize, _frame: *mut usize, func: usize, link: usize) {
+pub unsafe fn set_entry(
+    ucp: *mut ucontext_t,
+    sp: usize,
+    _frame: *mut usize,
+    func: usize,
+    link: usize,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         let start = trampoline as *const () as usize + INSTRUCTION;

@@ -488,7 +488,13 @@ fn trampoline_return() -> usize {
 ///
 /// # Safety
 /// `ucp` and the [`ENTRY_AREA`] at `frame` are writable.
-pub unsafe fn set_entry(ucp: *mut ucontext_t, sp: usize, frame: *mut usize, func: usize, link: usize) {
+pub unsafe fn set_entry(
+    ucp: *mut ucontext_t,
+    sp: usize,
+    frame: *mut usize,
+    func: usize,
+    link: usize,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         frame.write(0); //                         ends the back chain

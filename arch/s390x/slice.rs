@@ -28,7 +28,6 @@ use core::arch::asm;
 
 use libc::ucontext_t;
 
-
 /// Copies r4 bytes from r3 to r2, without stack. Uses r2 to r5.
 macro_rules! copy_bytes {
     () => {

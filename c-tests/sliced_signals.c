@@ -15,6 +15,14 @@ static volatile sig_atomic_t signals;
 static unsigned long switches;
 static int by_handle;
 
+static void arm(void)
+{
+    struct itimerval timer = {.it_value.tv_usec = 50};
+
+    CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+}
+
+/* Arms the timer again at its end: a handler may take longer than the time between two signals. */
 HANDLER static void handler(int signal)
 {
     volatile char room[HANDLER_ROOM];
@@ -22,14 +30,8 @@ HANDLER static void handler(int signal)
     (void)signal;
     for (size_t index = 0; index < sizeof room; index++)
         room[index] = (char)0xee;
-    signals++;
-}
-
-static void arm(int microseconds)
-{
-    struct itimerval timer = {{0, microseconds}, {0, microseconds}};
-
-    CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+    if (++signals < SIGNALS)
+        arm();
 }
 
 /* Every kind of switch: short and long copies, in either direction, deeper and shallower targets. */
@@ -75,10 +77,9 @@ static __attribute__((noinline)) void storm(int handles)
             CHECK(rctx_makecontext_sliced(&tasks[number], &base, run, (void *)number) == 0);
     }
     signals = 0;
-    arm(50);
+    arm();
     CHECK((by_handle ? rctx_slice_swap(&main_slice, slices[0], &base)
                      : swapcontext_sliced(&main_context, &tasks[0], &base)) == 0);
-    arm(0);
     /* Each is resumed once more, to check what it held. */
     for (int number = 0; number < TASKS; number++)
         CHECK((by_handle ? rctx_slice_swap(&main_slice, slices[number], &base)

@@ -51,6 +51,26 @@ static void coroutine(void *unused)
         through(&there, &here, &base);
 }
 
+/* Goes back by setcontext, or its twin, and on when it is resumed. */
+static void coroutine_that_sets(void *set)
+{
+    for (;;) {
+        volatile int resumed = 0;
+
+        CHECK(getcontext(&there) == 0);
+        if (!resumed) {
+            resumed = 1;
+            function = set;
+            through(&here, NULL, NULL);
+        }
+    }
+}
+
+static void end(void *unused)
+{
+    (void)unused;
+}
+
 static void on_handle(void *unused)
 {
     (void)unused;
@@ -104,16 +124,19 @@ __attribute__((noinline)) static void three_times(void *first, void *second)
         through(first, second, &base);
 }
 
-__attribute__((noinline)) static void with_stack(void *swap)
+__attribute__((noinline)) static void with_stack(void *swap, void (*other)(void *), void *set, int times)
 {
     static _Alignas(64) char stack[65536];
 
     CHECK(getcontext(&there) == 0);
     there.uc_stack.ss_sp = stack;
     there.uc_stack.ss_size = sizeof stack;
-    rctx_makecontext(&there, coroutine, NULL);
-    function = swap;
-    three_times(&here, &there);
+    there.uc_link = &here;
+    rctx_makecontext(&there, other, set);
+    for (int i = 0; i < times; i++) {
+        function = swap;
+        through(&here, &there, &base);
+    }
 }
 
 __attribute__((noinline)) static void with_slice(void *swap)
@@ -143,8 +166,11 @@ int main(void)
     struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
 
     CHECK(getcontext(&base) == 0);
-    with_stack((void *)swapcontext);
-    with_stack((void *)rctx_swapcontext);
+    with_stack((void *)swapcontext, coroutine, NULL, 3);
+    with_stack((void *)rctx_swapcontext, coroutine, NULL, 3);
+    with_stack((void *)swapcontext, coroutine_that_sets, (void *)setcontext, 3);
+    with_stack((void *)swapcontext, coroutine_that_sets, (void *)rctx_setcontext, 3);
+    with_stack((void *)swapcontext, end, NULL, 1);
     with_slice((void *)swapcontext_sliced);
     with_slice((void *)rctx_swapcontext_sliced);
     with_handle();

@@ -1,374 +1,79 @@
-/* arch: riscv64
- * flags: -pthread
+/* Every register that the RISC-V psABI calls preserved survives every way of switching.
  *
- * Every register that the ABI calls preserved, poisoned and checked across every kind of switch; every
- * register at all, for code that a signal interrupted.
+ *     arch: riscv64
  */
-#include "check.h"
-
-#include <pthread.h>
-#include <rctx.h>
-#include <signal.h>
-
-#define STACK 65536
-
-/* call_poisoned: poisons s0-s11, fs0-fs11 and the rounding mode with values counted up from a seed, calls
- * function(a, b, c), then stores what these registers hold into report. Returns what the function returned.
- *
- * trap_poisoned: poisons every register but sp, gp and tp, runs into an illegal instruction, stores as above. */
-enum { PRESERVED = 12 + 12, EVERY = 28 + 32 };
-uint64_t call_poisoned(void *function, void *a, void *b, void *c, uint64_t seed, uint64_t *report);
-void trap_poisoned(uint64_t seed, uint64_t *report);
-asm(".macro each_integer do\n"
-    ".irp r, s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11\n \\do \\r\n .endr\n"
-    ".endm\n"
-    ".macro each_float do\n"
-    ".irp r, fs0, fs1, fs2, fs3, fs4, fs5, fs6, fs7, fs8, fs9, fs10, fs11\n \\do \\r\n .endr\n"
-    ".endm\n"
-    ".macro each_other_integer do\n" /* but the three that the caller of the macro works with */
-    ".irp r, ra, t0, t3, t4, t5, t6, a0, a1, a2, a3, a4, a5, a6, a7\n \\do \\r\n .endr\n"
-    ".endm\n"
-    ".macro each_other_float do\n"
-    ".irp r, ft0, ft1, ft2, ft3, ft4, ft5, ft6, ft7, ft8, ft9, ft10, ft11\n \\do \\r\n .endr\n"
-    ".irp r, fa0, fa1, fa2, fa3, fa4, fa5, fa6, fa7\n \\do \\r\n .endr\n"
-    ".endm\n"
-    ".macro put r\n sd \\r, 0(t1)\n addi t1, t1, 8\n .endm\n"
-    ".macro put_f r\n fsd \\r, 0(t1)\n addi t1, t1, 8\n .endm\n"
-    ".macro get r\n ld \\r, 0(t1)\n addi t1, t1, 8\n .endm\n"
-    ".macro get_f r\n fld \\r, 0(t1)\n addi t1, t1, 8\n .endm\n"
-    ".macro poison r\n mv \\r, t2\n addi t2, t2, 1\n .endm\n"
-    ".macro poison_f r\n fmv.d.x \\r, t2\n addi t2, t2, 1\n .endm\n"
-    ".macro enter report\n" /* 0: ra, 8: report, 16: fcsr, 32: the registers */
-    " addi sp, sp, -240\n"
-    " sd ra, 0(sp)\n"
-    " sd \\report, 8(sp)\n"
-    " frcsr t1\n"
-    " sd t1, 16(sp)\n"
-    " addi t1, sp, 32\n"
-    " each_integer put\n"
-    " each_float put_f\n"
-    ".endm\n"
-    ".macro leave\n"
-    " addi t1, sp, 32\n"
-    " each_integer get\n"
-    " each_float get_f\n"
-    " ld t1, 16(sp)\n"
-    " fscsr t1\n"
-    " ld ra, 0(sp)\n"
-    " addi sp, sp, 240\n"
-    " ret\n"
-    ".endm\n"
-    ".text\n"
-    ".globl call_poisoned\n"
-    "call_poisoned:\n"
-    " enter a5\n"
-    " andi t1, a4, 3\n"
-    " fsrm t1\n"
-    " mv t2, a4\n"
-    " each_integer poison\n"
-    " each_float poison_f\n"
-    " mv t1, a0\n"
-    " mv a0, a1\n"
-    " mv a1, a2\n"
-    " mv a2, a3\n"
-    " jalr t1\n"
-    " ld t1, 8(sp)\n"
-    " each_integer put\n"
-    " each_float put_f\n"
-    " frrm t2\n"
-    " put t2\n"
-    " leave\n"
-    ".globl trap_poisoned\n"
-    "trap_poisoned:\n"
-    " enter a1\n"
-    " andi t1, a0, 3\n"
-    " fsrm t1\n"
-    " mv t2, a0\n"
-    " each_integer poison\n"
-    " each_float poison_f\n"
-    " each_other_integer poison\n"
-    " each_other_float poison_f\n"
-    " addi t1, t2, 1\n" /* t2, then t1, go on counting */
-    ".option push\n"
-    ".option norvc\n"
-    " unimp\n"
-    ".option pop\n"
-    " addi sp, sp, -16\n"
-    " sd t1, 0(sp)\n"
-    " ld t1, 24(sp)\n"
-    " each_integer put\n"
-    " each_float put_f\n"
-    " each_other_integer put\n"
-    " each_other_float put_f\n"
-    " put t2\n"
-    " ld t2, 0(sp)\n"
-    " put t2\n"
-    " frrm t2\n"
-    " put t2\n"
-    " put tp\n"
-    " addi sp, sp, 16\n"
-    " leave\n");
-
-static void check_report(const uint64_t *report, int count, uint64_t seed)
-{
-    for (int i = 0; i < count; i++)
-        CHECK(report[i] == seed + i);
-    CHECK(report[count] == (seed & 3));
-}
-
-static ucontext_t main_context, other_context, base;
-static char stack[STACK], second_stack[STACK];
-
-/* What is called with what, the same from both sides. */
-enum way { MASKED, MASKLESS, SLICED, SLICED_MASKLESS, WAYS };
-static enum way way;
-
-static void switch_poisoned(ucontext_t *from, ucontext_t *to)
-{
-    static void *const functions[WAYS] = {
-        [MASKED] = swapcontext,
-        [MASKLESS] = rctx_swapcontext,
-        [SLICED] = swapcontext_sliced,
-        [SLICED_MASKLESS] = rctx_swapcontext_sliced,
-    };
-    uint64_t report[PRESERVED + 1], seed = next_random();
-
-    CHECK(call_poisoned(functions[way], from, to, &base, seed, report) == 0);
-    check_report(report, PRESERVED, seed);
-}
-
-static void other(void *arg)
-{
-    (void)arg;
-    for (;;)
-        switch_poisoned(&other_context, &main_context);
-}
-
-static void test_swaps(void)
-{
-    for (way = 0; way < WAYS; way++) {
-        memset(&main_context, 0, sizeof main_context);
-        memset(&other_context, 0, sizeof other_context);
-        if (way == SLICED || way == SLICED_MASKLESS) {
-            CHECK(rctx_makecontext_sliced(&other_context, &base, other, NULL) == 0);
-        } else {
-            CHECK(getcontext(&other_context) == 0);
-            other_context.uc_stack.ss_sp = stack;
-            other_context.uc_stack.ss_size = sizeof stack;
-            rctx_makecontext(&other_context, other, NULL);
-        }
-        for (int i = 0; i < 100; i++)
-            switch_poisoned(&main_context, &other_context);
-        rctx_freecontext(&main_context);
-        rctx_freecontext(&other_context);
-    }
-}
-
-static rctx_slice_t *main_slice, *other_slice;
-
-static void slice_swap_poisoned(rctx_slice_t **from, rctx_slice_t *to)
-{
-    uint64_t report[PRESERVED + 1], seed = next_random();
-
-    CHECK(call_poisoned(rctx_slice_swap, from, to, &base, seed, report) == 0);
-    check_report(report, PRESERVED, seed);
-}
-
-static void other_in_slice(void *arg)
-{
-    (void)arg;
-    for (;;)
-        slice_swap_poisoned(&other_slice, main_slice);
-}
-
-static void test_slices(void)
-{
-    CHECK(rctx_slice_start(&main_slice, &base, other_in_slice, NULL) == 0);
-    for (int i = 0; i < 100; i++)
-        slice_swap_poisoned(&main_slice, other_slice);
-    rctx_slice_free(main_slice);
-    rctx_slice_free(other_slice);
-}
-
-/* rctx_switch between two stacks. The other side begins by a switch that stays where it is, returns, and is
- * resumed in that switch for a second time, when its bytes have been put back. */
-struct jump {
-    void **from;
-    void *to; /* null: stay */
+struct registers {
+    unsigned long s0_to_s11[12];
+    unsigned long fs0_to_fs11[12];
+    unsigned int fcsr, unused;
 };
-static void *main_sp, *other_sp;
-static char saved[STACK];
 
-static void *hook(void *arg, int op, void *sp)
+#include "poisoned.h"
+
+static void poison(struct registers *registers, uint64_t value)
 {
-    struct jump *jump = arg;
+    uint64_t *words = (uint64_t *)registers;
 
-    if (op == RCTX_RESTORE) {
-        if (jump->to == other_sp)
-            memcpy(sp, saved, stack + sizeof stack - (char *)sp);
-        return jump->to;
-    }
-    *jump->from = sp;
-    if (sp == other_sp)
-        memcpy(saved, sp, stack + sizeof stack - (char *)sp);
-    return jump->to ? jump->to : sp;
+    for (size_t i = 0; i < sizeof *registers / sizeof *words; i++)
+        words[i] = value * 0x0101010101010101u ^ i << 56 ^ i;
+    registers->fcsr = (unsigned)(value % 4) << 5 | (unsigned)(value % 32); /* the rounding mode, and the flags */
+    registers->unused = 0;
 }
 
-static void *jump_poisoned(struct jump *jump)
-{
-    uint64_t report[PRESERVED + 1], seed = next_random();
-    uint64_t result = call_poisoned(rctx_switch, hook, jump, NULL, seed, report);
-
-    check_report(report, PRESERVED, seed);
-    return (void *)result;
-}
-
-static void *other_side(void *arg, int op, void *sp)
-{
-    static struct jump jump = {&other_sp, NULL};
-
-    (void)arg, (void)op, (void)sp;
-    while (jump_poisoned(&jump))
-        jump.to = main_sp;
-    return NULL;
-}
-
-static void test_switch(void)
-{
-    struct jump jump = {&main_sp, NULL};
-
-    CHECK(rctx_call(other_side, NULL, stack + sizeof stack) == NULL);
-    for (int i = 0; i < 100; i++) {
-        jump.to = other_sp;
-        CHECK(jump_poisoned(&jump) == main_sp);
-    }
-}
-
-/* Code that a trap interrupts, resumed through the handler's context in every way. */
-enum { RETURN, SET, COPY, SWAP, RESUMES };
-static int resume;
-static ucontext_t *interrupted, copied, from_handler;
-
-static void resume_interrupted(void *arg)
-{
-    (void)arg;
-    setcontext(interrupted);
-    CHECK(!"resumed");
-}
-
-static void handler(int sig, siginfo_t *info, void *context)
-{
-    ucontext_t *ucp = context;
-
-    (void)sig, (void)info;
-    ucp->uc_mcontext.__gregs[0] += 4; /* over the illegal instruction */
-    interrupted = ucp;
-    switch (resume) {
-    case SET:
-        setcontext(ucp);
-        CHECK(!"resumed");
-    case COPY:
-        CHECK(rctx_copycontext(&copied, ucp) == 0);
-        memset(ucp, 0, 700);
-        setcontext(&copied);
-        CHECK(!"resumed");
-    case SWAP:
-        swapcontext(&from_handler, &other_context);
-        CHECK(!"resumed");
-    }
-}
-
-static void test_interrupted(void)
-{
-    static char alternate[STACK];
-    const stack_t on = {.ss_sp = alternate, .ss_size = sizeof alternate}, off = {.ss_flags = SS_DISABLE};
-    struct sigaction action = {.sa_sigaction = handler};
-    sigset_t before, after;
-
-    CHECK(sigprocmask(SIG_SETMASK, NULL, &before) == 0);
-    for (int i = 0; i < 2 * RESUMES; i++) {
-        uint64_t report[EVERY + 2], seed = next_random();
-        int alternately = i >= RESUMES;
-
-        resume = i % RESUMES;
-        action.sa_flags = SA_SIGINFO | (alternately ? SA_ONSTACK : 0);
-        CHECK(sigaltstack(alternately ? &on : &off, NULL) == 0);
-        CHECK(sigaction(SIGILL, &action, NULL) == 0);
-        CHECK(getcontext(&other_context) == 0);
-        other_context.uc_stack.ss_sp = stack;
-        other_context.uc_stack.ss_size = sizeof stack;
-        rctx_makecontext(&other_context, resume_interrupted, NULL);
-        trap_poisoned(seed, report);
-        check_report(report, EVERY, seed);
-        CHECK(sigprocmask(SIG_SETMASK, NULL, &after) == 0);
-        CHECK(!memcmp(&before, &after, 8));
-    }
-    rctx_freecontext(&copied);
-}
-
-/* A handler's context resumed by another thread, which keeps its own thread pointer. */
-static ucontext_t thread_context;
-static uint64_t first_thread_pointer;
-
-static uint64_t thread_pointer(void)
-{
-    uint64_t tp;
-    asm volatile("mv %0, tp" : "=r"(tp));
-    return tp;
-}
-
-static void migrate(void *arg)
-{
-    uint64_t report[EVERY + 2], seed = next_random();
-
-    (void)arg;
-    trap_poisoned(seed, report);
-    check_report(report, EVERY, seed);
-    CHECK(report[EVERY + 1] == thread_pointer());
-    CHECK(report[EVERY + 1] != first_thread_pointer);
-    setcontext(&thread_context);
-    CHECK(!"resumed");
-}
-
-static void *resume_there(void *arg)
-{
-    uint64_t before = thread_pointer();
-
-    (void)arg;
-    CHECK(swapcontext(&thread_context, interrupted) == 0);
-    CHECK(thread_pointer() == before);
-    return NULL;
-}
-
-static void test_migration(void)
-{
-    pthread_t thread;
-
-    resume = SWAP;
-    first_thread_pointer = thread_pointer();
-    CHECK(getcontext(&main_context) == 0);
-    CHECK(getcontext(&from_handler) == 0);
-    from_handler.uc_stack.ss_sp = second_stack;
-    from_handler.uc_stack.ss_size = sizeof second_stack;
-    rctx_makecontext(&from_handler, migrate, NULL);
-    CHECK(swapcontext(&other_context, &from_handler) == 0); /* and back out of the handler */
-    CHECK(pthread_create(&thread, NULL, resume_there, NULL) == 0);
-    CHECK(pthread_join(thread, NULL) == 0);
-}
-
-static void run(void)
-{
-    seed_random();
-    test_swaps();
-    test_slices();
-    test_switch();
-    test_interrupted();
-    test_migration();
-}
-
-int main(void)
-{
-    CHECK(rctx_getcontext(&base) == 0);
-    run();
-    END();
-}
+/* The frame: ra, out, the caller's fcsr, and its registers at 32. */
+asm(".text\n"
+    ".macro each operation, float, base, offset\n"
+    "\\operation s0, 0 + \\offset(\\base)\n"
+    "\\operation s1, 8 + \\offset(\\base)\n"
+    "\\operation s2, 16 + \\offset(\\base)\n"
+    "\\operation s3, 24 + \\offset(\\base)\n"
+    "\\operation s4, 32 + \\offset(\\base)\n"
+    "\\operation s5, 40 + \\offset(\\base)\n"
+    "\\operation s6, 48 + \\offset(\\base)\n"
+    "\\operation s7, 56 + \\offset(\\base)\n"
+    "\\operation s8, 64 + \\offset(\\base)\n"
+    "\\operation s9, 72 + \\offset(\\base)\n"
+    "\\operation s10, 80 + \\offset(\\base)\n"
+    "\\operation s11, 88 + \\offset(\\base)\n"
+    "\\float fs0, 96 + \\offset(\\base)\n"
+    "\\float fs1, 104 + \\offset(\\base)\n"
+    "\\float fs2, 112 + \\offset(\\base)\n"
+    "\\float fs3, 120 + \\offset(\\base)\n"
+    "\\float fs4, 128 + \\offset(\\base)\n"
+    "\\float fs5, 136 + \\offset(\\base)\n"
+    "\\float fs6, 144 + \\offset(\\base)\n"
+    "\\float fs7, 152 + \\offset(\\base)\n"
+    "\\float fs8, 160 + \\offset(\\base)\n"
+    "\\float fs9, 168 + \\offset(\\base)\n"
+    "\\float fs10, 176 + \\offset(\\base)\n"
+    "\\float fs11, 184 + \\offset(\\base)\n"
+    ".endm\n"
+    ".globl call_poisoned\n"
+    ".type call_poisoned, @function\n"
+    "call_poisoned:\n"
+    "addi sp, sp, -224\n"
+    "sd ra, 0(sp)\n"
+    "sd a1, 8(sp)\n"
+    "frcsr t0\n"
+    "sd t0, 16(sp)\n"
+    "each sd, fsd, sp, 32\n"
+    "mv t0, a0\n"
+    "mv t1, a2\n"
+    "ld a0, 0(a3)\n"
+    "ld a1, 8(a3)\n"
+    "ld a2, 16(a3)\n"
+    "each ld, fld, t0, 0\n"
+    "lw t2, 192(t0)\n"
+    "fscsr t2\n"
+    "jalr t1\n"
+    "ld t0, 8(sp)\n"
+    "each sd, fsd, t0, 0\n"
+    "frcsr t1\n"
+    "sw t1, 192(t0)\n"
+    "ld t0, 16(sp)\n"
+    "fscsr t0\n"
+    "each ld, fld, sp, 32\n"
+    "ld ra, 0(sp)\n"
+    "addi sp, sp, 224\n"
+    "ret\n"
+    ".size call_poisoned, . - call_poisoned\n");

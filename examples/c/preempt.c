@@ -1,7 +1,7 @@
 /* A preemptive scheduler: a timer's signal interrupts whatever runs, and the handler resumes another task by
- * setcontext on the context that this one's handler was given. All its registers are restored, vector registers
- * too: each task checks what it computes in them. Runs for the seconds given, or one.
- * (glibc's setcontext does not restore such a context: there the program ends in a crash.)
+ * setcontext on the context that this one's handler was given. That restores every register, vector registers as
+ * well, and each task checks what it computes in them. Runs for the seconds given, or one. (glibc's setcontext does
+ * not restore such a context: there the program ends in a crash.)
  *
  *     linkings: shared static preload
  *     options: -O0 -O2

@@ -15,7 +15,17 @@ enum { TASKS = 8, STACK = 65536, SIGNALS = 1500, PERIOD = 100 /* microseconds */
 static ucontext_t scheduler, tasks[TASKS];
 static char stacks[TASKS][STACK];
 static volatile sig_atomic_t current, swapping, signals, swaps;
+static volatile int open; /* the signal is not blocked in the handler */
 static int (*swap)(ucontext_t *, const ucontext_t *);
+
+static void unblock(void)
+{
+    sigset_t alarm;
+
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    CHECK(sigprocmask(SIG_UNBLOCK, &alarm, NULL) == 0);
+}
 
 /* One more signal. */
 static void arm(void)
@@ -30,6 +40,11 @@ HANDLER static void handler(int signal)
     int from = current, next = (from + 1) % TASKS, saved_errno = errno;
 
     (void)signal;
+#ifdef __loongarch__
+    /* qemu 7.2 reads sa_mask where the kernel has no field and programs have anything. */
+    if (open && emulated())
+        unblock();
+#endif
     signals++;
     if (swapping) /* within another handler's swap */
         return;
@@ -62,10 +77,10 @@ static void work(int number)
 static void storm(int policy, int flags, int (*function)(ucontext_t *, const ucontext_t *))
 {
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART | flags};
-    sigset_t alarm;
 
     CHECK(rctx_sigmask(policy) != -1);
     swap = function;
+    open = flags & SA_NODEFER;
     current = swapping = signals = swaps = 0;
     CHECK(sigaction(SIGALRM, &action, NULL) == 0);
     for (int i = 0; i < TASKS; i++) {
@@ -76,9 +91,7 @@ static void storm(int policy, int flags, int (*function)(ucontext_t *, const uco
     /* Back when the first task sees that it is over; the others are left in their handlers. */
     CHECK(swap(&scheduler, &tasks[0]) == 0);
     CHECK(signals >= SIGNALS && swaps > TASKS);
-    sigemptyset(&alarm);
-    sigaddset(&alarm, SIGALRM);
-    CHECK(sigprocmask(SIG_UNBLOCK, &alarm, NULL) == 0);
+    unblock();
 }
 
 int main(void)

@@ -24,14 +24,16 @@ static volatile long double long_one = 1;
 
 static double third(void)
 {
-    volatile double result = one / 3.0; /* rounds to a double where registers are wider */
+    volatile double result = one / 3.0; /* rounds to a double where registers are wider; is not moved */
 
     return result;
 }
 
 static long double long_third(void)
 {
-    return long_one / 3.0L;
+    volatile long double result = long_one / 3.0L;
+
+    return result;
 }
 
 static void work(int number, void (*leave)(int, int))

@@ -91,7 +91,7 @@ int main(void)
     }
 
     CHECK(rctx_stack_alloc(&stack, (size_t)1 << 30) == 0);
-    unsigned char resident[64];
+    unsigned char resident[4 * 64]; /* qemu-loongarch64 7.2 answers for the host's pages: 4 in one of the guest's */
     CHECK(mincore((char *)stack.ss_sp + stack.ss_size - 64 * page, 64 * page, resident) == 0);
     for (int i = 0; i < 64; i++)
         CHECK(!(resident[i] & 1));

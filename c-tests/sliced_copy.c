@@ -135,6 +135,9 @@ HANDLER static void handler(int signal, siginfo_t *info, void *context)
     handled = 1;
     if (!COPY_IS_AS_GOOD)
         CHECK_FAILS(rctx_copycontext(&second, &assigned), EINVAL);
+#if defined __powerpc64__
+    interrupted->uc_mcontext.gp_regs[39] = 1; /* which is not read, and the emulator leaves uninitialised */
+#endif
     CHECK(rctx_copycontext(&copy, interrupted) == 0);
 #if defined __x86_64__
     CHECK((char *)copy.uc_mcontext.fpregs >= (char *)copy.uc_stack.ss_sp &&

@@ -51,11 +51,11 @@ pub const FRAME_ALIGN: usize = 16;
 pub unsafe fn relocate_frame(frame: *mut ucontext_t, original: *const ucontext_t) {
     // SAFETY: the caller's promise.
     unsafe {
+        let moved = |address: usize| address.wrapping_sub(original as usize).wrapping_add(frame as usize);
         for offset in [REGS, V_REGS] {
-            let inside = field(original, offset).wrapping_sub(original as usize);
-            set_field(frame, offset, (frame as usize).wrapping_add(inside));
+            set_field(frame, offset, moved(field(original, offset)));
         }
-        set_field(frame, SOFTE, by_emulator(original).unwrap_or(BY_KERNEL));
+        set_field(frame, SOFTE, moved(stack_for_sigreturn(original)));
     }
 }
 
@@ -73,28 +73,30 @@ pub unsafe fn edit_frame(frame: *mut ucontext_t, ucp: *const ucontext_t) {
     }
 }
 
-/// What the kernel writes into every frame's SOFTE and never reads: interrupts are enabled. qemu-user leaves the
-/// slot alone; in a copy of its frame it holds the distance.
-const BY_KERNEL: usize = 1;
+/// The bits of MSR that say that addresses are translated: set in every process of the kernel's, never in qemu-user's.
+const TRANSLATED: usize = 0x30;
 /// How far below the ucontext qemu-user puts r1.
 const DISTANCES: [usize; 2] = [144, 128];
 
-/// In a frame of qemu-user's: how far below the ucontext it expects r1, which is where the back chain is.
+/// Where r1 stands for sigreturn to find the frame at `ucp`. In one of qemu-user's that is where its back chain is;
+/// a copy, which has nothing below it, keeps the place in SOFTE, which neither kernel nor emulator reads.
 ///
 /// # Safety
 /// `ucp` is a kernel frame, or a copy that [`relocate_frame`] made.
-unsafe fn by_emulator(ucp: *const ucontext_t) -> Option<usize> {
-    // SAFETY: the caller's promise; below an original lies the frame of the handler's caller.
-    unsafe {
-        let (mark, r1) = (field(ucp, SOFTE), field(ucp, R1));
-        if mark == BY_KERNEL {
-            return None;
-        }
-        DISTANCES.into_iter().find(|&distance| mark == distance).or_else(|| {
-            let has_chain = |&distance: &usize| ucp.byte_sub(distance).cast::<usize>().read() == r1;
-            DISTANCES.into_iter().find(has_chain)
-        })
+unsafe fn stack_for_sigreturn(ucp: *const ucontext_t) -> usize {
+    let original_has_chain = |r1: usize| {
+        // SAFETY: the caller's promise; below an original lies the frame of the handler's caller, below a copy the
+        // header of its allocation and what comes before it.
+        unsafe { (r1 as *const usize).read() == field(ucp, R1) }
+    };
+    let address = ucp as usize;
+    // SAFETY: the caller's promise.
+    let (state, kept) = unsafe { (field(ucp, MSR), field(ucp, SOFTE)) };
+    if state & TRANSLATED != 0 {
+        return address;
     }
+    let mut places = DISTANCES.map(|distance| address - distance).into_iter();
+    places.clone().find(|&r1| kept == r1).or_else(|| places.find(|&r1| original_has_chain(r1))).unwrap_or(address)
 }
 
 /// Restores everything from the kernel frame at `ucp`.
@@ -105,7 +107,7 @@ pub unsafe fn sigreturn(ucp: *mut ucontext_t) -> ! {
     // SAFETY: the caller's promise. The kernel installs the frame's thread pointer.
     unsafe {
         set_field(ucp, R13, thread_pointer());
-        sigreturn_at(ucp as usize - by_emulator(ucp).unwrap_or(0))
+        sigreturn_at(stack_for_sigreturn(ucp))
     }
 }
 

@@ -8,11 +8,12 @@ use super::*;
 use crate::context;
 
 /// Opens every function. At its entry the CFA is r15 + 160, which the assembler knows; that the caller's r15 is
-/// CFA - 160 wherever r15 is, it does not. DW_CFA_val_offset counts in units of -8.
+/// CFA - 160 wherever r15 is, it does not: a DW_CFA_val_expression, since LLVM's unwinder aborts at a
+/// DW_CFA_val_offset.
 macro_rules! cfi_start {
     () => {
         ".cfi_startproc\n\
-         .cfi_escape 0x14, 15, 20\n"
+         .cfi_escape 0x16, 15, 3, 0x08, 160, 0x1c\n"
     };
 }
 

@@ -10,6 +10,7 @@
  *     valgrind: yes                             the shared -O2 build runs under memcheck as well
  *     status: 7                                 the exit status that is a success (default: 0)
  *     arch: x86 x86_64                          the instruction sets that it is for, as Rust names them (default: all)
+ *     libc: gnu                                 the C libraries that it is for, gnu and musl (default: both)
  *     nooracle: powerpc64                      the instruction sets whose libc itself gets this wrong
  *     native: yes                               needs tools that only the machine's own C library has: left out
  *                                               where RCTX_CC chooses another

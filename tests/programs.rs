@@ -63,6 +63,7 @@ struct Program {
     stderr: Option<Regex>,
     status: i32,
     architectures: Option<Vec<String>>,
+    libcs: Option<Vec<String>>,
     deviants: Vec<String>,
     native: bool,
     needs_end_marker: bool,
@@ -92,6 +93,7 @@ impl Program {
             stderr: None,
             status: 0,
             architectures: None,
+            libcs: None,
             deviants: Vec::new(),
             native: false,
             needs_end_marker,
@@ -126,6 +128,7 @@ impl Program {
                     program.status = value.trim().parse().map_err(|_| format!("status:{value}"))?;
                 }
                 "arch" => program.architectures = Some(list),
+                "libc" => program.libcs = Some(list),
                 "nooracle" => program.deviants = list,
                 "native" if value.trim() == "yes" => program.native = true,
                 "valgrind" if value.trim() == "yes" => valgrind = true,
@@ -144,8 +147,10 @@ impl Program {
 
     /// Whether the target is one that the program is written for.
     fn is_for_target(&self) -> bool {
-        let known = self.architectures.as_ref().is_none_or(|all| all.contains(&target()));
-        known && !(self.native && words("RCTX_CC").is_some())
+        let libc = env::var("RCTX_LIBC").unwrap_or_else(|_| "gnu".to_owned());
+        let lists = [(&self.architectures, target()), (&self.libcs, libc)];
+        lists.iter().all(|(list, it)| list.as_ref().is_none_or(|all| all.contains(it)))
+            && !(self.native && words("RCTX_CC").is_some())
     }
 
     /// One test for each linking, option and compiler.

@@ -99,16 +99,13 @@ macro_rules! cfi_saved {
 }
 
 /// From here on the unwinder sees the context at x1, whatever the registers hold: the CFA is its stack
-/// pointer, and each callee-saved register is where the save put it; the return address, whose column is that
-/// of x30, is its program counter. A table of its own, marked as a signal's frame is, so that the unwinder
-/// looks up the program counter itself and not the byte before it, which belongs to another function when a
-/// fresh context starts at its first instruction.
+/// pointer, and each callee-saved register is where the save put it. The return address is its x30, not its
+/// program counter: they differ where the context is about to enter a function, which the column of x30 cannot
+/// say; so a fresh context is seen to end at the trampoline before it starts.
 macro_rules! cfi_in_context {
     () => {
         concat!(
-            ".cfi_endproc\n",
-            ".cfi_startproc\n",
-            ".cfi_signal_frame\n",
+            ".cfi_remember_state\n",
             ".cfi_escape 0x0f, 4, 0x71, ({SP} & 0x7f) | 0x80, {SP} >> 7, 0x06\n",
             cfi_saved!("19", "{X19}"),
             cfi_saved!("20", "{X19} + 8"),
@@ -121,7 +118,7 @@ macro_rules! cfi_in_context {
             cfi_saved!("27", "{X19} + 64"),
             cfi_saved!("28", "{X19} + 72"),
             cfi_saved!("29", "{X19} + 80"),
-            cfi_saved!("30", "{PC}"),
+            cfi_saved!("30", "{X30}"),
             cfi_saved!("72", "{V8}"),
             cfi_saved!("73", "{V8} + 16"),
             cfi_saved!("74", "{V8} + 32"),
@@ -137,7 +134,7 @@ macro_rules! cfi_in_context {
 /// Behind a load: the unwinder sees the caller again.
 macro_rules! cfi_of_caller {
     () => {
-        ".cfi_endproc\n.cfi_startproc"
+        ".cfi_restore_state"
     };
 }
 
@@ -159,7 +156,7 @@ macro_rules! load_registers {
             "mov sp, x17\n",
             "ldp x0, x1, [x1, #{X0}]\n",
             ".cfi_def_cfa sp, 0\n",
-            ".cfi_register x30, x16\n",
+            ".cfi_same_value x30\n",
             ".cfi_same_value x19\n",
             ".cfi_same_value x20\n",
             ".cfi_same_value x21\n",

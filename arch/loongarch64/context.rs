@@ -71,13 +71,14 @@ macro_rules! save {
 /// Resumes the context of ours at t0.
 ///
 /// First, the unwinder sees that context, whatever the registers hold: the CFA is its stack pointer, the
-/// return address its program counter. Once sp has moved, a signal's frame may lie on the context, so the
+/// return address its ra, not its program counter: they differ where the context is about to enter a function,
+/// which the column of ra cannot say; so a fresh context is seen to end at the trampoline before it starts. Once sp has moved, a signal's frame may lie on the context, so the
 /// rules are those of registers, and nothing more is read.
 macro_rules! load_context {
     () => {
         concat!(
             ".cfi_escape 0x0f, 4, 0x7c, ({SP} & 0x7f) | 0x80, {SP} >> 7, 0x06\n",
-            ".cfi_escape 0x10, 1, 3, 0x7c, ({PC} & 0x7f) | 0x80, {PC} >> 7\n",
+            ".cfi_escape 0x10, 1, 3, 0x7c, ({RA} & 0x7f) | 0x80, {RA} >> 7\n",
             callee_saved!(cfi_stored),
             "ld.w $t1, $t0, {FCSR}\n",
             "movgr2fcsr $fcsr0, $t1\n",
@@ -94,7 +95,7 @@ macro_rules! load_context {
             "ld.d $t1, $t0, {PC}\n",
             "ld.d $sp, $t0, {SP}\n",
             ".cfi_def_cfa 3, 0\n",
-            ".cfi_register 1, 13\n",
+            ".cfi_same_value 1\n",
             callee_saved!(cfi_loaded),
             "jr $t1\n",
         )

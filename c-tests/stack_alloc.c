@@ -1,15 +1,18 @@
 /* rctx_stack_alloc: a stack that begins and ends at pages, has a guard page below and takes memory as it is
- * touched; its errors; its release.
+ * touched; its errors; its release; released stacks that are given out again.
  *
  *     linkings: shared static
  *     compilers: gcc clang
+ *     flags: -pthread
  */
 #define _GNU_SOURCE
 #include "check.h"
 
+#include <pthread.h>
 #include <rctx.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 static ucontext_t home, context;
@@ -69,6 +72,144 @@ static void check_errors(void)
     CHECK_FAILS(rctx_stack_free(&stack), EINVAL);
 }
 
+/* A released stack is given out again for the same size only, with its guard; what a second release of it says. */
+static void check_reuse(size_t page)
+{
+    stack_t stack, other, copy;
+
+    CHECK(rctx_stack_alloc(&stack, 5 * page) == 0);
+    copy = stack;
+    memset(stack.ss_sp, 1, stack.ss_size);
+    errno = 77;
+    CHECK(rctx_stack_free(&stack) == 0);
+    CHECK(errno == 77);
+    stack = copy;
+    CHECK_FAILS(rctx_stack_free(&stack), EINVAL);
+    CHECK(stack.ss_sp == copy.ss_sp && stack.ss_size == copy.ss_size);
+
+    CHECK(rctx_stack_alloc(&other, 4 * page) == 0);
+    CHECK(other.ss_sp != copy.ss_sp);
+    CHECK(rctx_stack_alloc(&stack, 5 * page - 100) == 0);
+    CHECK(stack.ss_sp == copy.ss_sp && stack.ss_size == copy.ss_size && stack.ss_flags == 0);
+    CHECK(writable(stack.ss_sp) && !writable((char *)stack.ss_sp - 1));
+    CHECK(rctx_stack_free(&stack) == 0 && rctx_stack_free(&other) == 0);
+
+    CHECK(rctx_stack_alloc(&stack, 2 << 20) == 0); /* too large to be kept */
+    copy = stack;
+    CHECK(rctx_stack_free(&stack) == 0);
+    CHECK_FAILS(rctx_stack_free(&copy), EINVAL);
+}
+
+static int mapped(void *low)
+{
+    unsigned char resident[64];
+
+    errno = 0;
+    return mincore(low, 1, resident) == 0 || errno != ENOMEM;
+}
+
+enum { MANY = 300, KEPT = 64, PAGES = 256 };
+
+/* However many are released, KEPT stay; the memory of a deep one goes back but for 64 KiB. */
+static void check_bounds(size_t page)
+{
+    static stack_t stacks[MANY], copies[MANY];
+    static unsigned char resident[4 * PAGES];
+    size_t kept = 0, size = page * PAGES > 1 << 20 ? 1 << 20 : page * PAGES, pages = size / page, full = 0;
+
+    for (int i = 0; i < MANY; i++) {
+        CHECK(rctx_stack_alloc(&stacks[i], size) == 0);
+        memset(stacks[i].ss_sp, 1, i < 3 * KEPT ? size : 1);
+        copies[i] = stacks[i];
+    }
+    for (int i = 0; i < MANY; i++)
+        CHECK(rctx_stack_free(&stacks[i]) == 0);
+    for (int i = 0; i < MANY; i++) {
+        kept += (size_t)mapped(copies[i].ss_sp);
+        CHECK(!mapped(copies[i].ss_sp) || !mapped((char *)copies[i].ss_sp - page) ||
+              !writable((char *)copies[i].ss_sp - 1));
+        CHECK_FAILS(rctx_stack_free(&copies[i]), EINVAL);
+    }
+    CHECK(kept > 0 && kept <= KEPT);
+    CHECK(rctx_stack_alloc(&stacks[0], size) == 0);
+    CHECK(rctx_stack_free(&stacks[0]) == 0);
+    for (int i = 0; i < MANY; i++) {
+        if (!mapped(copies[i].ss_sp))
+            continue;
+        CHECK(mincore(copies[i].ss_sp, size, resident) == 0);
+        for (size_t j = 0; j < pages; j++)
+            full += resident[j] & 1;
+    }
+    CHECK(full <= KEPT * ((64 << 10) / page) || (emulated() && full <= KEPT * pages));
+}
+
+enum { THREADS = 4, HELD = 8, ROUNDS = 3000 };
+
+/* Marks both ends of a few stacks, and finds every mark again: nobody else was given one of them. */
+static void hold_stacks(int rounds, char mark)
+{
+    stack_t held[HELD];
+
+    for (int round = 0; round < rounds; round++) {
+        for (int i = 0; i < HELD; i++) {
+            CHECK(rctx_stack_alloc(&held[i], 16384u << (i & 1)) == 0);
+            *(volatile char *)held[i].ss_sp = mark;
+            ((volatile char *)held[i].ss_sp)[held[i].ss_size - 1] = mark;
+        }
+        for (int i = 0; i < HELD; i++) {
+            CHECK(*(volatile char *)held[i].ss_sp == mark);
+            CHECK(((volatile char *)held[i].ss_sp)[held[i].ss_size - 1] == mark);
+            CHECK(rctx_stack_free(&held[i]) == 0);
+        }
+    }
+}
+
+static void *hold_in_thread(void *mark)
+{
+    hold_stacks(emulated() ? ROUNDS / 10 : ROUNDS, (char)(uintptr_t)mark);
+    return NULL;
+}
+
+static volatile sig_atomic_t signals;
+
+static void hold_in_handler(int signal)
+{
+    int saved_errno = errno;
+
+    (void)signal;
+    hold_stacks(1, 'h');
+    signals++;
+    errno = saved_errno;
+}
+
+/* Threads at once, a signal handler amid one, and children that fork leaves with whatever state the pool was in. */
+static void check_sharing(void)
+{
+    struct itimerval timer = {{0, 200}, {0, 200}};
+    pthread_t threads[THREADS];
+    int status;
+
+    CHECK(signal(SIGPROF, hold_in_handler) != SIG_ERR);
+    CHECK(setitimer(ITIMER_PROF, &timer, NULL) == 0);
+    for (size_t i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&threads[i], NULL, hold_in_thread, (void *)('a' + i)) == 0);
+    for (int i = 0; i < 20; i++) {
+        pid_t child = fork();
+
+        if (child == 0) {
+            hold_stacks(10, 'c');
+            _Exit(0);
+        }
+        CHECK(child > 0 && waitpid(child, &status, 0) == child);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    memset(&timer, 0, sizeof timer);
+    CHECK(setitimer(ITIMER_PROF, &timer, NULL) == 0);
+    CHECK(signals > 0);
+}
+
 int main(void)
 {
     static const size_t sizes[] = {1, 4095, 4096, 4097, 65536, 1 << 20};
@@ -86,7 +227,6 @@ int main(void)
         CHECK(!writable(low - 1) && !writable(low - page));
         CHECK(rctx_stack_free(&stack) == 0);
         CHECK(stack.ss_sp == NULL && stack.ss_size == 0);
-        CHECK(!writable(low));
         CHECK_FAILS(rctx_stack_free(&stack), EINVAL);
     }
 
@@ -112,6 +252,10 @@ int main(void)
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
     CHECK(rctx_stack_free(&stack) == 0);
+
+    check_reuse(page);
+    check_bounds(page);
+    check_sharing();
     END();
     return 0;
 }

@@ -274,26 +274,29 @@ size_t rctx_slice_size(const ucontext_t *ucp);
  * Allocates a stack for `makecontext` or `rctx_call`, with a guard page below it.
  *
  * - `ss`: set to the stack: `ss_sp`, `ss_size` (rounded up to whole pages), `ss_flags` 0. Memory is taken
- *   as it is touched.
+ *   as it is touched. What it holds is not defined: a stack that was released may be given out again.
  * - `size`: bytes that are usable at least.
  *
  * Returns 0, or -1 with errno `EFAULT` for a null `ss`, `EINVAL` for size 0, `ENOMEM` when the memory
- * cannot be had; `*ss` is unchanged then. The stack is released by `rctx_stack_free`. Thread-safe; not
- * async-signal-safe.
+ * cannot be had; `*ss` is unchanged then. The stack is released by `rctx_stack_free`. Thread-safe. It takes no
+ * lock and calls only the kernel, so it is async-signal-safe, and a child of `fork` may use it at once.
  *
  * Safety: `ss` is null or writable.
  */
 int rctx_stack_alloc(stack_t *ss, size_t size);
 
 /**
- * Releases a stack of `rctx_stack_alloc`.
+ * Releases a stack of `rctx_stack_alloc`. Up to 64 released stacks of at most 1 MiB each are kept for the next
+ * `rctx_stack_alloc` of the same size, with at most 64 KiB of memory each; the others go back to the kernel.
  *
  * - `ss`: as it was set; null pointer and size 0 are stored in it.
  *
- * Returns 0, or -1 with errno `EFAULT` for a null `ss`, `EINVAL` for a stack that is not one of
- * `rctx_stack_alloc`'s or was released before. Thread-safe; not async-signal-safe.
+ * Returns 0, or -1 with errno `EFAULT` for a null `ss`, `EINVAL` for a stack that cannot be one of
+ * `rctx_stack_alloc`'s or was released before and not given out since. Thread-safe, async-signal-safe and usable
+ * after `fork`, as `rctx_stack_alloc`.
  *
- * Safety: No context runs on the stack or will be resumed on it.
+ * Safety: `ss` is null or leads to what `rctx_stack_alloc` stored or to no stack. No context runs on it or will be resumed
+ * on it.
  */
 int rctx_stack_free(stack_t *ss);
 

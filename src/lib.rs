@@ -10,6 +10,7 @@
 //! | `switch` | `rctx_switch`, `rctx_call`, `getstacktop`, `stack_direction` |
 //! | `sigmask` | the policy for signal masks and the environment |
 //! | `sanitizer` | what AddressSanitizer is told |
+//! | `pool` | released stacks, kept for `rctx_stack_alloc` |
 //! | `stack` | `rctx_stack_alloc`, and what is known of a thread's own stack |
 //! | `arch` | the table of instruction sets; their code is in `arch/` |
 //!
@@ -27,6 +28,7 @@ compile_error!("rctx switches stacks below the unwinder: build it with panic = \
 mod arch;
 mod context;
 mod entry;
+mod pool;
 mod posix;
 mod sanitizer;
 mod sigmask;

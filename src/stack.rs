@@ -8,21 +8,17 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use libc::stack_t;
 
 use crate::context::fail;
-
-fn page_size() -> usize {
-    // SAFETY: sysconf has no preconditions; the page size is always known.
-    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
-}
+use crate::pool::{self, page_size};
 
 /// Allocates a stack for `makecontext` or `rctx_call`, with a guard page below it.
 ///
 /// - `ss`: set to the stack: `ss_sp`, `ss_size` (rounded up to whole pages), `ss_flags` 0. Memory is taken
-///   as it is touched.
+///   as it is touched. What it holds is not defined: a stack that was released may be given out again.
 /// - `size`: bytes that are usable at least.
 ///
 /// Returns 0, or -1 with errno `EFAULT` for a null `ss`, `EINVAL` for size 0, `ENOMEM` when the memory
-/// cannot be had; `*ss` is unchanged then. The stack is released by `rctx_stack_free`. Thread-safe; not
-/// async-signal-safe.
+/// cannot be had; `*ss` is unchanged then. The stack is released by `rctx_stack_free`. Thread-safe. It takes no
+/// lock and calls only the kernel, so it is async-signal-safe, and a child of `fork` may use it at once.
 ///
 /// # Safety
 /// `ss` is null or writable.
@@ -34,57 +30,72 @@ pub unsafe extern "C" fn rctx_stack_alloc(ss: *mut stack_t, size: usize) -> c_in
     if size == 0 {
         return fail(libc::EINVAL);
     }
-    let guard = page_size();
+    let page = page_size();
     // A page is a power of two.
-    let Some(total) = size.checked_add(2 * guard - 1).map(|total| total & !(guard - 1)) else {
+    let Some(total) = size.checked_add(2 * page - 1).map(|total| total & !(page - 1)) else {
         return fail(libc::ENOMEM);
     };
-    let size = total - guard;
-    // SAFETY: a fresh mapping at an address of the kernel's choice; what is made accessible lies inside it.
+    let size = total - page;
+    let Some(low) = pool::take(size).or_else(|| map(total)) else {
+        return fail(libc::ENOMEM);
+    };
+    // SAFETY: `ss` is not null.
     unsafe {
-        const FLAGS: c_int =
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
-        let map = libc::mmap(null_mut(), total, libc::PROT_NONE, FLAGS, -1, 0);
-        if map == libc::MAP_FAILED {
-            return fail(libc::ENOMEM);
-        }
-        let low = map.byte_add(guard);
-        if libc::mprotect(low, size, libc::PROT_READ | libc::PROT_WRITE) != 0 {
-            libc::munmap(map, total);
-            return fail(libc::ENOMEM);
-        }
-        (*ss).ss_sp = low;
+        (*ss).ss_sp = low as *mut c_void;
         (*ss).ss_size = size;
         (*ss).ss_flags = 0;
     }
     0
 }
 
-/// Releases a stack of `rctx_stack_alloc`.
+/// Maps `total` bytes, the lowest page of which is the guard. Returns the address above it.
+fn map(total: usize) -> Option<usize> {
+    const FLAGS: c_int =
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+    let page = page_size();
+    // SAFETY: a fresh mapping at an address of the kernel's choice; what is made accessible lies inside it.
+    unsafe {
+        let map = libc::mmap(null_mut(), total, libc::PROT_NONE, FLAGS, -1, 0);
+        if map == libc::MAP_FAILED {
+            return None;
+        }
+        let low = map.byte_add(page);
+        if libc::mprotect(low, total - page, libc::PROT_READ | libc::PROT_WRITE) != 0 {
+            libc::munmap(map, total);
+            return None;
+        }
+        Some(low as usize)
+    }
+}
+
+/// Releases a stack of `rctx_stack_alloc`. Up to 64 released stacks of at most 1 MiB each are kept for the next
+/// `rctx_stack_alloc` of the same size, with at most 64 KiB of memory each; the others go back to the kernel.
 ///
 /// - `ss`: as it was set; null pointer and size 0 are stored in it.
 ///
-/// Returns 0, or -1 with errno `EFAULT` for a null `ss`, `EINVAL` for a stack that is not one of
-/// `rctx_stack_alloc`'s or was released before. Thread-safe; not async-signal-safe.
+/// Returns 0, or -1 with errno `EFAULT` for a null `ss`, `EINVAL` for a stack that cannot be one of
+/// `rctx_stack_alloc`'s or was released before and not given out since. Thread-safe, async-signal-safe and usable
+/// after `fork`, as `rctx_stack_alloc`.
 ///
 /// # Safety
-/// No context runs on the stack or will be resumed on it.
+/// `ss` is null or leads to what `rctx_stack_alloc` stored or to no stack. No context runs on it or will be resumed
+/// on it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rctx_stack_free(ss: *mut stack_t) -> c_int {
     if ss.is_null() {
         return fail(libc::EFAULT);
     }
-    let guard = page_size();
     // SAFETY: `ss` is not null; the mapping is the one that rctx_stack_alloc made, as the caller promises.
     unsafe {
-        let (low, size) = ((*ss).ss_sp, (*ss).ss_size);
-        let aligned = (low as usize | size) & (guard - 1) == 0;
-        if low.is_null() || size == 0 || !aligned {
+        let (low, size) = ((*ss).ss_sp as usize, (*ss).ss_size);
+        if low == 0 || size == 0 || (low | size) & (page_size() - 1) != 0 {
             return fail(libc::EINVAL);
         }
-        if libc::munmap(low.byte_sub(guard), size + guard) != 0 {
-            return fail(libc::EINVAL);
+        let errno = *libc::__errno_location();
+        if let Err(errno) = pool::put(low, size) {
+            return fail(errno);
         }
+        *libc::__errno_location() = errno;
         (*ss).ss_sp = null_mut();
         (*ss).ss_size = 0;
     }

@@ -44,13 +44,17 @@ demo: deps all ## watch real programs run on our contexts
 	scripts/demo
 
 .PHONY: check
-check: deps all header-check readme-check installcheck lint ## everything that is tested
+check: deps all header-check readme-check installcheck lint instructions-check ## everything that is tested
 	$(CARGO) test --release --locked -p rctx-run
 	$(CARGO) test --release --locked -p rctx-tests
 
 .PHONY: bench
-bench: deps all ## the comparison with glibc and Boost
+bench: deps all ## the comparison with glibc, Boost and others
 	$(CARGO) run --release --locked -p rctx-benches
+
+.PHONY: instructions
+instructions: deps all ## count the instructions of the hot paths anew, into benches/instructions
+	$(CARGO) run --release --locked -p rctx-benches -- --update-instructions
 
 .PHONY: header
 header: $(CBINDGEN) ## write include/rctx.h
@@ -110,6 +114,10 @@ header-check: $(CBINDGEN)
 .PHONY: readme-check
 readme-check: all
 	scripts/run-readme
+
+.PHONY: instructions-check
+instructions-check: all
+	$(CARGO) run --release --locked -p rctx-benches -- --check-instructions
 
 .PHONY: lint
 lint:

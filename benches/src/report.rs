@@ -1,16 +1,16 @@
-//! The table on the terminal, report.json and report.svg.
+//! What a run saw: the tables on the terminal, and the files.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use comfy_table::{Attribute, Cell, CellAlignment, Table, presets};
-use plotters::prelude::*;
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::{Deserialize, Serialize};
 
-use crate::cases::{DEPTHS, Goal, RINGS, bytes, goals};
-use crate::loops;
+use crate::cases::goals;
+use crate::instructions::Count;
+use crate::{chart, cpu, loops, page};
 
 /// What a row's values count.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -31,14 +31,39 @@ impl Unit {
     }
 }
 
+/// The median of the rounds, and the quartiles.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Summary {
+    lower: f64,
+    pub median: f64,
+    upper: f64,
+}
+
+impl Summary {
+    fn of(values: &[f64]) -> Option<Summary> {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let at = |part: f64| {
+            let place = (sorted.len() - 1) as f64 * part;
+            let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+            below + (above - below) * place.fract()
+        };
+        (!sorted.is_empty()).then(|| Summary { lower: at(0.25), median: at(0.5), upper: at(0.75) })
+    }
+}
+
 /// One row with the value of each round; none for a peer that is absent.
 #[derive(Serialize, Deserialize)]
 pub struct Row {
-    id: String,
-    section: String,
-    title: String,
+    pub id: String,
+    pub section: String,
+    pub title: String,
     unit: Unit,
-    median: Option<f64>,
+    /// Why there are no values.
+    pub absent: Option<String>,
+    summary: Option<Summary>,
+    /// Instructions of one operation outside of the kernel, where they were counted.
+    instructions: Option<f64>,
     /// The value of each round.
     pub values: Vec<f64>,
 }
@@ -47,8 +72,69 @@ impl Row {
     /// A row without values.
     pub fn new(id: &str, section: &str, title: &str, unit: Unit) -> Row {
         let [id, section, title] = [id, section, title].map(str::to_owned);
-        Row { id, section, title, unit, median: None, values: Vec::new() }
+        let values = Vec::new();
+        Row { id, section, title, unit, absent: None, summary: None, instructions: None, values }
     }
+
+    /// The median of its values.
+    pub fn median(&self) -> Option<f64> {
+        self.summary.map(|summary| summary.median)
+    }
+
+    /// The table's columns but the title. `before` is what the last run saw.
+    fn cells(&self, before: Option<&Summary>) -> [String; 4] {
+        let Some(summary) = self.summary else {
+            return [
+                self.absent.clone().unwrap_or_default(),
+                String::new(),
+                String::new(),
+                String::new(),
+            ];
+        };
+        let change = before.map(|before| {
+            let percent = (summary.median / before.median - 1.0) * 100.0;
+            let verdict = if summary.lower > before.upper {
+                ", more"
+            } else if summary.upper < before.lower {
+                ", less"
+            } else {
+                ""
+            };
+            format!("{percent:+.1} %{verdict}")
+        });
+        [
+            format!("{} {}", figure(summary.median), self.unit.name()),
+            if self.values.len() > 1 {
+                format!("{} to {}", figure(summary.lower), figure(summary.upper))
+            } else {
+                String::new()
+            },
+            self.instructions.map(figure).unwrap_or_default(),
+            change.unwrap_or_default(),
+        ]
+    }
+}
+
+/// Three or four digits, as many as say something.
+fn figure(value: f64) -> String {
+    match value {
+        ..100.0 if value.fract() != 0.0 => format!("{value:.2}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// The columns of the table of all rows.
+pub const COLUMNS: [&str; 5] =
+    ["one operation", "median", "middle half", "instructions", "since last run"];
+
+/// A figure that is wanted, with what was seen.
+pub struct Verdict {
+    /// What it is about, and what is wanted of it.
+    pub wanted: String,
+    /// What was seen, or that the peer is absent.
+    pub seen: String,
+    /// "yes", "no" or nothing.
+    pub met: &'static str,
 }
 
 /// All that a run saw.
@@ -57,277 +143,136 @@ pub struct Report {
     version: String,
     machine: String,
     cpu: usize,
-    rows: Vec<Row>,
+    pub rows: Vec<Row>,
     #[serde(skip)]
-    before: BTreeMap<String, f64>,
-}
-
-fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        len if len % 2 == 1 => Some(sorted[middle]),
-        _ => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
-    }
-}
-
-/// The power of ten below.
-fn decade(value: f64) -> f64 {
-    10f64.powf(value.log10().floor())
-}
-
-/// The name that the kernel has for the processor.
-fn machine() -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    format!("{}, {}", model.map_or("unknown processor", |(_, name)| name), std::env::consts::ARCH)
+    before: BTreeMap<String, Summary>,
 }
 
 const JSON: &str = "report.json";
 const PICTURE: &str = "report.svg";
+const PAGE: &str = "report.html";
 
 impl Report {
     /// Summarises the rows, and looks up what the run before saw.
     pub fn new(mut rows: Vec<Row>, cpu: usize, output: &Path) -> Report {
         for row in &mut rows {
-            row.median = median(&row.values);
+            row.summary = Summary::of(&row.values);
         }
         let before = fs::read(output.join(JSON))
             .ok()
             .and_then(|json| serde_json::from_slice::<Report>(&json).ok())
             .map(|report| {
-                report.rows.into_iter().filter_map(|row| Some((row.id, row.median?))).collect()
+                report.rows.into_iter().filter_map(|row| Some((row.id, row.summary?))).collect()
             })
             .unwrap_or_default();
-        Report { version: loops::version(), machine: machine(), cpu, rows, before }
+        Report { version: loops::version(), machine: cpu::name(), cpu, rows, before }
     }
 
-    fn median(&self, id: &str) -> Option<f64> {
-        self.rows.iter().find(|row| row.id == id)?.median
+    /// Adds what was counted under callgrind.
+    pub fn add_instructions(&mut self, counts: &BTreeMap<String, Count>) {
+        for row in &mut self.rows {
+            row.instructions = counts.get(&row.id).map(|count| count.all);
+        }
+    }
+
+    /// What was measured, and where.
+    pub fn title(&self) -> String {
+        format!("rctx {} on {}, CPU {}", self.version, self.machine, self.cpu)
+    }
+
+    /// The row of this name.
+    pub fn row(&self, id: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.id == id)
+    }
+
+    /// The table's columns for one of its rows.
+    pub fn cells(&self, row: &Row) -> [String; 4] {
+        row.cells(self.before.get(&row.id))
     }
 
     /// How often each value of `row` holds the value of the row `id` in the same round.
     fn ratios(&self, row: &Row, id: &str) -> Vec<f64> {
-        let reference =
-            self.rows.iter().find(|row| row.id == id).map_or(&[][..], |row| &row.values);
+        let reference = self.row(id).map_or(&[][..], |row| &row.values);
         row.values.iter().zip(reference).map(|(value, reference)| value / reference).collect()
     }
 
-    /// Prints the table.
+    /// What is wanted of the rows that were run, and what was seen.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        for goal in goals() {
+            let Some(row) = self.row(&goal.case) else { continue };
+            let (values, unit, than) = match goal.wanted.reference() {
+                None => (row.values.clone(), row.unit.name(), String::new()),
+                Some(id) => (
+                    self.ratios(row, id),
+                    "times",
+                    format!(" {}", self.row(id).map_or(id, |row| &row.title)),
+                ),
+            };
+            let (seen, met) = match Summary::of(&values) {
+                None => ("absent".to_owned(), ""),
+                Some(Summary { lower, median, upper }) => {
+                    let (seen, met) = goal.wanted.judge(median);
+                    let mut ends = [lower, upper].map(|end| goal.wanted.judge(end).0);
+                    ends.sort_by(f64::total_cmp);
+                    let spread = format!(" ({:.2} to {:.2})", ends[0], ends[1]);
+                    let spread = if values.len() > 1 { &spread } else { "" };
+                    (format!("{seen:.2} {unit}{spread}"), if met { "yes" } else { "no" })
+                }
+            };
+            let unit = if goal.wanted.reference().is_none() { row.unit.name() } else { "" };
+            let wanted = format!("{}: {}{than} {unit}", row.title, goal.wanted);
+            verdicts.push(Verdict { wanted: wanted.trim_end().to_owned(), seen, met });
+        }
+        verdicts
+    }
+
+    /// Prints the tables.
     pub fn print(&self) {
-        let goals = goals();
-        let mut table = Table::new();
-        table.load_preset(presets::UTF8_BORDERS_ONLY).set_header([
-            "one operation",
-            "median",
-            "min to max",
-            "last run",
-            "wanted",
-            "seen",
-            "met",
-        ]);
+        let mut table = new_table(COLUMNS);
         let mut section = "";
         for row in &self.rows {
             if row.section != section {
                 section = &row.section;
                 table.add_row([Cell::new(section).add_attribute(Attribute::Bold)]);
             }
-            self.add(&mut table, row, &goals);
+            let title = format!("  {}", row.title);
+            table.add_row([title].into_iter().chain(self.cells(row)));
         }
         for index in 1..=3 {
-            table
-                .column_mut(index)
-                .expect("it has a header")
-                .set_cell_alignment(CellAlignment::Right);
+            let column = table.column_mut(index).expect("it has a header");
+            column.set_cell_alignment(CellAlignment::Right);
         }
-        println!("rctx {} on {}, CPU {}", self.version, self.machine, self.cpu);
+        println!("{}", self.title());
         println!("{table}");
-    }
 
-    fn add(&self, table: &mut Table, row: &Row, goals: &[Goal]) {
-        let unit = row.unit.name();
-        let title = format!("  {}", row.title);
-        let Some(value) = row.median else {
-            table.add_row([title, "absent".to_owned()]);
-            return;
-        };
-        let least = row.values.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = row.values.iter().copied().fold(0.0, f64::max);
-        let change = self
-            .before
-            .get(&row.id)
-            .map(|&before| format!("{:+.1} %", (value / before - 1.0) * 100.0));
-        let mut wanted = Vec::new();
-        let mut seen = Vec::new();
-        let mut met = Vec::new();
-        for goal in goals.iter().filter(|goal| goal.case == row.id) {
-            let values = match goal.wanted.reference() {
-                None => row.values.clone(),
-                Some(id) => self.ratios(row, id),
-            };
-            wanted.push(goal.wanted.to_string());
-            match median(&values) {
-                None => {
-                    seen.push("absent".to_owned());
-                    met.push("");
-                }
-                Some(figure) => {
-                    let (figure, is_met) = goal.wanted.judge(figure);
-                    seen.push(format!("{figure:.2}"));
-                    met.push(if is_met { "yes" } else { "no" });
-                }
+        let verdicts = self.verdicts();
+        if !verdicts.is_empty() {
+            let mut table = new_table(["wanted", "seen", "met"]);
+            for Verdict { wanted, seen, met } in verdicts {
+                table.add_row([&wanted, &seen, met]);
             }
+            println!("{table}");
         }
-        table.add_row([
-            title,
-            format!("{value:.2} {unit}"),
-            if row.values.len() > 1 { format!("{least:.2} to {most:.2}") } else { String::new() },
-            change.unwrap_or_default(),
-            wanted.join("\n"),
-            seen.join("\n"),
-            met.join("\n"),
-        ]);
     }
 
-    /// Writes report.json and report.svg.
+    /// Writes the files.
     pub fn save(&self, output: &Path) -> Result<(), Box<dyn Error>> {
         fs::create_dir_all(output)?;
+        let picture = chart::draw(self)?;
         fs::write(output.join(JSON), serde_json::to_string_pretty(self)?)?;
-        self.draw(&output.join(PICTURE))?;
-        println!("saved: {} and {}", output.join(JSON).display(), output.join(PICTURE).display());
+        fs::write(output.join(PAGE), page::render(self, &picture).into_string())?;
+        fs::write(output.join(PICTURE), picture)?;
+        println!("saved: {JSON}, {PICTURE} and {PAGE} in {}", output.display());
         Ok(())
     }
+}
 
-    /// Draws three charts, one below the other: the plain swaps, the swaps by depth and by number.
-    fn draw(&self, path: &Path) -> Result<(), Box<dyn Error>> {
-        let area = SVGBackend::new(path, (900, 1200)).into_drawing_area();
-        area.fill(&WHITE)?;
-        let parts = area.split_evenly((3, 1));
-        self.draw_swaps(&parts[0])?;
-        let depths = DEPTHS.map(|depth| (depth, bytes(depth)));
-        let by_depth = [
-            ("two memcpys", "memcpys"),
-            ("rctx_swapcontext_sliced", "sliced"),
-            ("rctx_slice_swap", "compact"),
-        ];
-        self.draw_lines(
-            &parts[1],
-            "Swap on a shared stack, by bytes of locals",
-            &depths,
-            &by_depth,
-        )?;
-        let counts = RINGS.map(|count| (count, count.to_string()));
-        let by_count = [("two memcpys", "ring-memcpys"), ("rctx_slice_swap", "ring")];
-        self.draw_lines(&parts[2], "Swap round robin, by number of contexts", &counts, &by_count)?;
-        area.present()?;
-        Ok(())
-    }
-
-    fn draw_swaps<DB: DrawingBackend>(
-        &self,
-        area: &DrawingArea<DB, plotters::coord::Shift>,
-    ) -> Result<(), Box<dyn Error>>
-    where
-        DB::ErrorType: 'static,
-    {
-        let bars: Vec<_> = self
-            .rows
-            .iter()
-            .filter(|row| row.section.starts_with("swap, "))
-            .filter_map(|row| Some((row.title.as_str(), row.median?)))
-            .collect();
-        let bars: Vec<_> = bars.into_iter().rev().collect(); // the first is to be on top
-        let highest = bars.iter().map(|bar| bar.1).fold(1.0, f64::max);
-        let mut chart = ChartBuilder::on(area)
-            .caption("One swap, ns", ("sans-serif", 20))
-            .margin(10)
-            .x_label_area_size(30)
-            .y_label_area_size(200)
-            .build_cartesian_2d(0.0..highest * 1.1, (0..bars.len()).into_segmented())?;
-        let name = |at: &SegmentValue<usize>| match at {
-            SegmentValue::CenterOf(index) => bars.get(*index).map_or("", |bar| bar.0).to_owned(),
-            _ => String::new(),
-        };
-        chart
-            .configure_mesh()
-            .disable_y_mesh()
-            .y_label_formatter(&name)
-            .y_labels(bars.len())
-            .draw()?;
-        chart.draw_series(bars.iter().enumerate().map(|(index, bar)| {
-            let ours = bar.0.contains("rctx") || bar.0.contains("policy");
-            let colour = if ours { BLUE.mix(0.7) } else { BLACK.mix(0.4) };
-            let corners =
-                [(0.0, SegmentValue::Exact(index)), (bar.1, SegmentValue::Exact(index + 1))];
-            let mut rectangle = Rectangle::new(corners, colour.filled());
-            rectangle.set_margin(4, 4, 0, 0);
-            rectangle
-        }))?;
-        chart.draw_series(bars.iter().enumerate().map(|(index, bar)| {
-            let place = (bar.1, SegmentValue::CenterOf(index));
-            Text::new(format!(" {:.1}", bar.1), place, ("sans-serif", 14))
-        }))?;
-        Ok(())
-    }
-
-    /// Draws one line for each of `lines`, over the rows named by its second part and each of `points`.
-    fn draw_lines<DB: DrawingBackend>(
-        &self,
-        area: &DrawingArea<DB, plotters::coord::Shift>,
-        caption: &str,
-        points: &[(usize, String)],
-        lines: &[(&str, &str)],
-    ) -> Result<(), Box<dyn Error>>
-    where
-        DB::ErrorType: 'static,
-    {
-        let lines: Vec<(&str, Vec<(f64, f64)>)> = lines
-            .iter()
-            .map(|(name, id)| {
-                let value = |&(point, _): &(usize, String)| {
-                    Some((point as f64, self.median(&format!("{id}-{point}"))?))
-                };
-                (*name, points.iter().filter_map(value).collect())
-            })
-            .collect();
-        let values = lines.iter().flat_map(|line| &line.1).map(|point| point.1);
-        let highest = values.clone().fold(1.0, f64::max);
-        let lowest = values.fold(highest, f64::min);
-        let (first, last) = (points[0].0 as f64, points[points.len() - 1].0 as f64);
-        let mut chart = ChartBuilder::on(area)
-            .caption(format!("{caption}, ns"), ("sans-serif", 20))
-            .margin(10)
-            .margin_right(40)
-            .x_label_area_size(30)
-            .y_label_area_size(60)
-            .build_cartesian_2d(
-                (first..last)
-                    .log_scale()
-                    .with_key_points(points.iter().map(|point| point.0 as f64).collect()),
-                (decade(lowest)..decade(highest) * 10.0).log_scale(),
-            )?;
-        let name = |at: &f64| {
-            points
-                .iter()
-                .find(|point| point.0 as f64 == *at)
-                .map_or(String::new(), |point| point.1.clone())
-        };
-        chart.configure_mesh().x_label_formatter(&name).draw()?;
-        for (index, (name, line)) in lines.into_iter().enumerate() {
-            let colour = [BLACK, BLUE, RED][index];
-            chart
-                .draw_series(LineSeries::new(line, colour.stroke_width(2)).point_size(3))?
-                .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour));
-        }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .background_style(WHITE.mix(0.8))
-            .border_style(BLACK)
-            .draw()?;
-        Ok(())
-    }
+fn new_table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::UTF8_BORDERS_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header);
+    table
 }

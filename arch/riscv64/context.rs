@@ -77,8 +77,8 @@ macro_rules! save {
 ///
 /// First, the unwinder sees that context, whatever the registers hold: the CFA is its stack pointer, the
 /// return address its ra, not its program counter: they differ where the context is about to enter a function,
-/// which the column of ra cannot say; so a fresh context is seen to end at the trampoline before it starts. Once sp has moved, a signal's frame may lie on the context, so the
-/// rules are those of registers, and nothing more is read.
+/// which the column of ra cannot say; so a fresh context is seen to end at the trampoline before it starts. Once sp
+/// has moved, a signal's frame may lie on the context, so the rules are those of registers, and nothing more is read.
 macro_rules! load_context {
     () => {
         concat!(

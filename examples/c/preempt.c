@@ -48,6 +48,16 @@ static void set_timer(int microseconds)
         fail("setitimer");
 }
 
+static void block_timer(int how)
+{
+    sigset_t timer;
+
+    sigemptyset(&timer);
+    sigaddset(&timer, SIGALRM);
+    if (sigprocmask(how, &timer, NULL) == -1)
+        fail("sigprocmask");
+}
+
 /* The task's frame, with all its registers, stays on the task's stack until it is resumed. */
 static void preempt(int signal, siginfo_t *info, void *interrupted)
 {
@@ -74,11 +84,14 @@ static void compute(int seed, vector *result)
         *result += x[i];
 }
 
+/* A task begins with the signal blocked: setcontext installs the mask of a fresh context before it leaves the
+ * stack, and a handler's frame between the two would be lost. (The kernel resumes a handler's context in one step.) */
 static void run(int number)
 {
     struct task *task = &tasks[number];
     vector result;
 
+    block_timer(SIG_UNBLOCK);
     while (time(NULL) < end) {
         compute(number, &result);
         task->wrong += memcmp(&result, &task->expected, sizeof result) != 0;
@@ -120,6 +133,7 @@ int main(int argc, char **argv)
 {
     struct sigaction action = {.sa_sigaction = preempt, .sa_flags = SA_SIGINFO | SA_RESTART};
 
+    block_timer(SIG_BLOCK);
     for (int number = 0; number < TASKS; number++)
         prepare(number);
     if (sigaction(SIGALRM, &action, NULL) == -1)

@@ -191,6 +191,8 @@ macro_rules! slice_start {
             ".cfi_remember_state",
             ".cfi_undefined 65",
             "mr 1, 3", //                            rises over frames that are saved, the base's header included
+            "li 4, 0",
+            "std 4, 0(1)", //                        ends the back chain
             "mr 3, 15",
             "mr 12, 14",
             "mtctr 12",

@@ -17,6 +17,7 @@
  *     environment: RCTX_SIGMASK=none            set for every run, one or more
  *     stderr: a regular expression              that all of stderr matches; empty for silence (default: any)
  *
+ * `gdb`, a linking as well, runs the program under gdb with the script of its name, which prints the end marker.
  * `preload` and `oracle` are for programs that include <ucontext.h> only: `preload` runs them with
  * LD_PRELOAD over the system's libc and proves by the loader's log that the functions bind to us, `oracle`
  * runs them over the system's libc alone, as the standard that the test itself is held to.

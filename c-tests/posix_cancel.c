@@ -1,18 +1,23 @@
 /* pthread_exit and pthread_cancel inside a context: the thread ends, and the cleanups that were pushed in the context
- * run, innermost first, on its stack.
+ * run, innermost first, on its stack, found by the unwinder. It stops at the trampoline: above the stack lie return
+ * addresses into a function that has a cleanup, too.
  *
  *     linkings: shared static preload oracle
  *     compilers: gcc clang
- *     flags: -pthread
+ *     flags: -pthread -fexceptions
  */
 #define _GNU_SOURCE
 #include "check.h"
 
 #include <pthread.h>
 
-enum { STACK = 1 << 18 };
+enum { STACK = 1 << 18, ABOVE = 64 };
 
-static char stacks[2][STACK];
+static struct {
+    char low[STACK];
+    void *above[ABOVE];
+} stacks[2];
+static void *in_bystander;
 static volatile int waiting;
 static int cleaned;
 
@@ -22,6 +27,25 @@ static void clean(void *order)
 
     CHECK(cleaned++ == (int)(intptr_t)order);
     CHECK(&here > (char *)stacks && &here < (char *)stacks + sizeof stacks);
+}
+
+static void never(void *unused)
+{
+    (void)unused;
+    CHECK(!"the unwinder has gone past the trampoline");
+}
+
+__attribute__((noinline)) static void find_caller(void)
+{
+    in_bystander = __builtin_return_address(0);
+    keep(&in_bystander);
+}
+
+__attribute__((noinline)) static void bystander(void)
+{
+    pthread_cleanup_push(never, NULL);
+    find_caller();
+    pthread_cleanup_pop(0);
 }
 
 __attribute__((noinline)) static void leave(int by_exit)
@@ -45,9 +69,12 @@ static void enter(int by_exit)
 static void *run(void *by_exit)
 {
     ucontext_t here, context;
+    const int index = by_exit != NULL;
 
-    prepare(&context, stacks[by_exit != NULL], STACK, &here);
-    makecontext(&context, (void (*)(void))enter, 1, by_exit != NULL);
+    for (int i = 0; i < ABOVE; i++)
+        stacks[index].above[i] = in_bystander;
+    prepare(&context, stacks[index].low, STACK, &here);
+    makecontext(&context, (void (*)(void))enter, 1, index);
     swapcontext(&here, &context);
     CHECK(!"the context comes back");
     return NULL;
@@ -72,6 +99,7 @@ static void *end(int by_exit)
 
 int main(void)
 {
+    bystander();
     CHECK(end(1) == &cleaned);
     CHECK(end(0) == PTHREAD_CANCELED);
     END();

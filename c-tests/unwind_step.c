@@ -13,7 +13,12 @@
 #define _GNU_SOURCE
 #include "stepping.h"
 
+#ifdef LIBUNWIND
+#define UNW_LOCAL_ONLY
+#include <libunwind.h>
+#else
 #include <unwind.h>
+#endif
 
 #define DRIVER __attribute__((noinline, section("driver")))
 extern const char __start_driver[], __stop_driver[];
@@ -39,31 +44,53 @@ static int in_driver(uintptr_t address)
     return address >= (uintptr_t)__start_driver && address < (uintptr_t)__stop_driver;
 }
 
-static _Unwind_Reason_Code visit(struct _Unwind_Context *context, void *unused)
+static void visit(uintptr_t ip)
 {
-    uintptr_t ip = _Unwind_GetIP(context);
-
-    (void)unused;
     if (ip == trace.interrupted)
         trace.seen = trace.in_library = 1;
     if (!trace.seen || !ip)
-        return _URC_NO_REASON;
+        return;
     CHECK(trace.frames++ < 100);
     if (trace.in_library && in_library(ip)) {
         trace.library_frames++;
-        return _URC_NO_REASON;
+        return;
     }
     if (trace.in_library)
         CHECK(in_driver(ip)); /* the library was called by the driver, by nobody else */
     trace.in_library = 0;
     trace.driver_frames += in_driver(ip);
+}
+
+#ifdef LIBUNWIND
+static void take_backtrace(void)
+{
+    unw_context_t context;
+    unw_cursor_t cursor;
+    unw_word_t ip;
+    int more;
+
+    CHECK(unw_getcontext(&context) == 0);
+    CHECK(unw_init_local(&cursor, &context) == 0);
+    do {
+        CHECK(unw_get_reg(&cursor, UNW_REG_IP, &ip) == 0);
+        visit(ip);
+        more = unw_step(&cursor);
+    } while (more > 0);
+    CHECK(more == 0);
+}
+#else
+static _Unwind_Reason_Code visit_frame(struct _Unwind_Context *context, void *unused)
+{
+    (void)unused;
+    visit(_Unwind_GetIP(context));
     return _URC_NO_REASON;
 }
 
 static void take_backtrace(void)
 {
-    CHECK(_Unwind_Backtrace(visit, NULL) == _URC_END_OF_STACK);
+    CHECK(_Unwind_Backtrace(visit_frame, NULL) == _URC_END_OF_STACK);
 }
+#endif
 
 enum { WITH_SLICE = 1, WITHOUT_SLICE };
 

@@ -23,14 +23,16 @@ enum Linking {
     Preload,
     Oracle,
     Valgrind,
+    Gdb,
 }
 
-const LINKINGS: [(&str, Linking); 5] = [
+const LINKINGS: [(&str, Linking); 6] = [
     ("shared", Linking::Shared),
     ("static", Linking::Static),
     ("preload", Linking::Preload),
     ("oracle", Linking::Oracle),
     ("valgrind", Linking::Valgrind),
+    ("gdb", Linking::Gdb),
 ];
 
 fn linking(word: &str) -> Outcome<(&'static str, Linking)> {
@@ -212,7 +214,7 @@ impl Program {
         compile.arg("-o").arg(&binary).arg(&self.source);
         compile.args(&self.flags); // libraries come behind what uses them
         match linking {
-            Linking::Shared | Linking::Valgrind => {
+            Linking::Shared | Linking::Valgrind | Linking::Gdb => {
                 let libraries = library_links()?;
                 compile.arg("-L").arg(&libraries).arg("-lrctx");
                 compile.arg(format!("-Wl,-rpath,{}", libraries.display()));
@@ -268,6 +270,12 @@ impl Program {
                 valgrind.args(["--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]);
                 valgrind.arg(binary);
                 valgrind
+            }
+            (_, Linking::Gdb) => {
+                let mut gdb = Command::new("gdb");
+                gdb.args(["-q", "-nx", "-batch", "-x"]).arg(self.source.with_extension("py"));
+                gdb.arg(binary);
+                gdb
             }
             (Some(runner), _) => {
                 // For the program's loader, not for the runner's own.

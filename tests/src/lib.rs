@@ -5,8 +5,9 @@
 //! | `RCTX_CC`, `RCTX_CXX` | the one compiler to use, whatever a program asks for | what each program asks for |
 //! | `RCTX_RUNNER` | the command that runs a program, as `qemu-aarch64 -L /usr/aarch64-linux-gnu` | none |
 //! | `RCTX_ARCH` | the instruction set of the programs, as Rust names it | this machine's |
+//! | `RCTX_LIBC` | their C library, `gnu` or `musl` | `gnu` |
 //! | `RCTX_LIB_DIR` | where `librctx.so` and `librctx.a` are | `target/release` |
-//! | `RCTX_LINKINGS` | the linkings to test: `shared static preload oracle valgrind` | all |
+//! | `RCTX_LINKINGS` | the linkings to test: `shared static preload oracle valgrind gdb` | all |
 //! | `RCTX_TIMEOUT` | seconds until a program is killed | 300 |
 
 use std::collections::BTreeSet;

@@ -47,8 +47,9 @@ static void work(void)
 }
 
 static sem_t turns[THREADS];
+static pthread_barrier_t end;
 
-/* All threads are there at the same time, so that each has an address of its own. */
+/* All threads are there until the end, so that each has an address of its own, which stays valid. */
 static void *resume(void *arg)
 {
     const int index = (int)(intptr_t)arg;
@@ -59,6 +60,7 @@ static void *resume(void *arg)
         CHECK(swapcontext(&threads, &task) == 0);
         CHECK(sem_post(&turns[(index + 1) % THREADS]) == 0);
     }
+    pthread_barrier_wait(&end);
     return NULL;
 }
 
@@ -69,6 +71,7 @@ int main(void)
 
     prepare(&task, stack, sizeof stack, NULL);
     makecontext(&task, work, 0);
+    CHECK(pthread_barrier_init(&end, NULL, THREADS) == 0);
     for (int i = 0; i < THREADS; i++)
         CHECK(sem_init(&turns[i], 0, i == 0) == 0);
     for (intptr_t i = 0; i < THREADS; i++)

@@ -1,4 +1,5 @@
-//! Released stacks, kept for the next `rctx_stack_alloc`.
+//! Released stacks, kept for the next `rctx_stack_alloc`. `page` is the size of a page in bytes, and of the guard below
+//! a stack.
 //!
 //! A slot holds one stack: its lowest address, with the number of its pages in the bits that are zero there. Whoever
 //! exchanges the word of a slot for another owns the stack that it named. So there is no lock that a signal handler
@@ -18,23 +19,19 @@ const RESIDENT: usize = 64 << 10;
 
 static POOL: [AtomicUsize; SLOTS] = [const { AtomicUsize::new(0) }; SLOTS];
 
+/// How many slots were ever used: the others need no look.
+static USED: AtomicUsize = AtomicUsize::new(0);
+
 /// Whether a stack was ever unmapped: an address may lead to nothing since.
 static UNMAPPED: AtomicBool = AtomicBool::new(false);
 
-/// The size in bytes of a page, which is also the size of the guard below a stack.
-pub fn page_size() -> usize {
-    // SAFETY: sysconf has no preconditions; the page size is always known.
-    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
-}
-
 /// Takes a kept stack of `size` bytes, whole pages, out of the pool: its lowest address.
-pub fn take(size: usize) -> Option<usize> {
-    let page = page_size();
+pub fn take(page: usize, size: usize) -> Option<usize> {
     let pages = size >> page.trailing_zeros();
     if size > LARGEST {
         return None;
     }
-    let low = POOL.iter().find_map(|slot| {
+    let low = POOL.iter().take(USED.load(Ordering::Relaxed)).find_map(|slot| {
         let word = slot.load(Ordering::Relaxed);
         let fits = word & (page - 1) == pages;
         (fits && slot.compare_exchange(word, 0, Ordering::Acquire, Ordering::Relaxed).is_ok())
@@ -49,12 +46,13 @@ pub fn take(size: usize) -> Option<usize> {
 ///
 /// # Safety
 /// The stack has a guard page, and nobody uses it.
-pub unsafe fn put(low: usize, size: usize) -> Result<(), c_int> {
-    let page = page_size();
-    let mut empty = None;
-    for slot in &POOL {
+pub unsafe fn put(page: usize, low: usize, size: usize) -> Result<(), c_int> {
+    let shift = page.trailing_zeros(); // not a division, which could panic
+    let used = USED.load(Ordering::Relaxed);
+    let mut place = if used < SLOTS { used } else { low >> shift };
+    for (index, slot) in POOL.iter().enumerate().take(used).rev() {
         match slot.load(Ordering::Relaxed) {
-            0 => empty = empty.or(Some(slot)),
+            0 => place = index,
             word if word & !(page - 1) == low => return Err(libc::EINVAL),
             _ => (),
         }
@@ -65,28 +63,35 @@ pub unsafe fn put(low: usize, size: usize) -> Result<(), c_int> {
     // SAFETY: the caller's promise.
     if size > LARGEST || !unsafe { hand_back(low, size) } {
         // SAFETY: as above.
-        return unsafe { unmap(low, size) };
+        return unsafe { unmap(page, low, size) };
     }
-    let shift = page.trailing_zeros(); // not a division, which could panic
+    let place = place % SLOTS;
+    if place >= used {
+        USED.fetch_max(place + 1, Ordering::Relaxed);
+    }
     let word = low + (size >> shift);
-    if let Some(slot) = empty
-        && slot.compare_exchange(0, word, Ordering::Release, Ordering::Relaxed).is_ok()
-    {
+    let keep = |slot: &AtomicUsize| {
+        slot.compare_exchange(0, word, Ordering::Release, Ordering::Relaxed).is_ok()
+    };
+    if keep(&POOL[place]) {
         return Ok(());
     }
-    match POOL[(low >> shift) % SLOTS].swap(word, Ordering::AcqRel) {
+    USED.store(SLOTS, Ordering::Relaxed);
+    if POOL.iter().any(keep) {
+        return Ok(());
+    }
+    match POOL[place].swap(word, Ordering::AcqRel) {
         0 => Ok(()),
         // SAFETY: the word's stack was kept, and is ours now.
-        other => unsafe { unmap(other & !(page - 1), (other & (page - 1)) << shift) },
+        other => unsafe { unmap(page, other & !(page - 1), (other & (page - 1)) << shift) },
     }
 }
 
 /// Whether there is memory at a page's address.
 fn is_mapped(low: usize) -> bool {
-    let mut resident = 0;
-    // SAFETY: the call writes one byte for one page.
+    // SAFETY: the call does nothing to memory that is no file's, and says so where there is none.
     unsafe {
-        libc::mincore(low as *mut _, 1, &mut resident) == 0
+        libc::msync(low as *mut _, 1, libc::MS_ASYNC) == 0
             || *libc::__errno_location() != libc::ENOMEM
     }
 }
@@ -104,8 +109,7 @@ unsafe fn hand_back(low: usize, size: usize) -> bool {
 
 /// # Safety
 /// As [`put`].
-unsafe fn unmap(low: usize, size: usize) -> Result<(), c_int> {
-    let page = page_size();
+unsafe fn unmap(page: usize, low: usize, size: usize) -> Result<(), c_int> {
     UNMAPPED.store(true, Ordering::Relaxed);
     // SAFETY: the mapping is the one that rctx_stack_alloc made, as the caller promises.
     let status = unsafe { libc::munmap((low - page) as *mut _, size + page) };

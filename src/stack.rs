@@ -8,7 +8,12 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use libc::stack_t;
 
 use crate::context::fail;
-use crate::pool::{self, page_size};
+use crate::pool;
+
+fn page_size() -> usize {
+    // SAFETY: sysconf has no preconditions; the page size is always known.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+}
 
 /// Allocates a stack for `makecontext` or `rctx_call`, with a guard page below it.
 ///
@@ -36,7 +41,7 @@ pub unsafe extern "C" fn rctx_stack_alloc(ss: *mut stack_t, size: usize) -> c_in
         return fail(libc::ENOMEM);
     };
     let size = total - page;
-    let Some(low) = pool::take(size).or_else(|| map(total)) else {
+    let Some(low) = pool::take(page, size).or_else(|| map(page, total)) else {
         return fail(libc::ENOMEM);
     };
     // SAFETY: `ss` is not null.
@@ -49,10 +54,9 @@ pub unsafe extern "C" fn rctx_stack_alloc(ss: *mut stack_t, size: usize) -> c_in
 }
 
 /// Maps `total` bytes, the lowest page of which is the guard. Returns the address above it.
-fn map(total: usize) -> Option<usize> {
+fn map(page: usize, total: usize) -> Option<usize> {
     const FLAGS: c_int =
         libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
-    let page = page_size();
     // SAFETY: a fresh mapping at an address of the kernel's choice; what is made accessible lies inside it.
     unsafe {
         let map = libc::mmap(null_mut(), total, libc::PROT_NONE, FLAGS, -1, 0);
@@ -88,11 +92,12 @@ pub unsafe extern "C" fn rctx_stack_free(ss: *mut stack_t) -> c_int {
     // SAFETY: `ss` is not null; the mapping is the one that rctx_stack_alloc made, as the caller promises.
     unsafe {
         let (low, size) = ((*ss).ss_sp as usize, (*ss).ss_size);
-        if low == 0 || size == 0 || (low | size) & (page_size() - 1) != 0 {
+        let page = page_size();
+        if low == 0 || size == 0 || (low | size) & (page - 1) != 0 {
             return fail(libc::EINVAL);
         }
         let errno = *libc::__errno_location();
-        if let Err(errno) = pool::put(low, size) {
+        if let Err(errno) = pool::put(page, low, size) {
             return fail(errno);
         }
         *libc::__errno_location() = errno;

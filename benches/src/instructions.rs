@@ -22,7 +22,6 @@ const MANY: usize = 300;
 pub const UNDER_CALLGRIND: &str = "--under-callgrind";
 
 /// Instructions of one operation.
-#[derive(Default)]
 pub struct Count {
     /// Those of rctx itself.
     pub rctx: f64,
@@ -84,7 +83,7 @@ fn count_into(
         return Err(format!("under callgrind: {}\n{said}", output.status).into());
     }
 
-    let mut counts = BTreeMap::<String, Count>::new();
+    let mut sums = BTreeMap::<String, (i64, i64)>::new();
     for entry in fs::read_dir(folder)? {
         let text = fs::read_to_string(entry?.path())?;
         let Some((n, id)) = text
@@ -94,17 +93,21 @@ fn count_into(
         else {
             continue; // what was counted after the last of them
         };
-        let count = counts.entry(id.to_owned()).or_default();
-        let factor = if n.parse() == Ok(FEW) { -1.0 } else { 1.0 } / (MANY - FEW) as f64;
-        let (rctx, all) = sum(&text)?;
-        count.rctx += factor * rctx as f64;
-        count.all += factor * all as f64;
+        let (rctx, all) = sums.entry(id.to_owned()).or_default();
+        let sign = if n.parse() == Ok(FEW) { -1 } else { 1 };
+        let sum = sum(&text)?;
+        *rctx += sign * sum.0;
+        *all += sign * sum.1;
     }
-    Ok(counts)
+    let each = |sum: i64| sum as f64 / (MANY - FEW) as f64;
+    Ok(sums
+        .into_iter()
+        .map(|(id, (rctx, all))| (id, Count { rctx: each(rctx), all: each(all) }))
+        .collect())
 }
 
 /// Adds up a file of callgrind's: the instructions in rctx, and all.
-fn sum(text: &str) -> Result<(u64, u64), Box<dyn Error>> {
+fn sum(text: &str) -> Result<(i64, i64), Box<dyn Error>> {
     let (mut rctx, mut all) = (0, 0);
     let mut in_rctx = false;
     let mut lines = text.lines();
@@ -115,7 +118,7 @@ fn sum(text: &str) -> Result<(u64, u64), Box<dyn Error>> {
             lines.next(); // what the callee took, which its own lines say
         } else if line.starts_with(|first: char| first.is_ascii_digit()) {
             let cost = line.split(' ').nth(1).ok_or("callgrind wrote a line without a cost")?;
-            let cost: u64 = cost.parse()?;
+            let cost: i64 = cost.parse()?;
             all += cost;
             if in_rctx {
                 rctx += cost;

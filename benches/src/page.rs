@@ -15,7 +15,6 @@ svg { height: auto; max-width: 100% }
 
 /// The page. `picture` is an SVG document.
 pub fn render(report: &Report, picture: &str) -> Markup {
-    let mut section = "";
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -35,14 +34,13 @@ pub fn render(report: &Report, picture: &str) -> Markup {
                 }
                 table {
                     tr { @for column in COLUMNS { th { (column) } } }
-                    @for row in &report.rows {
-                        @if row.section != section {
-                            @let _ = section = &row.section;
-                            tr.section { th colspan="5" { (section) } }
-                        }
-                        tr {
-                            td { (row.title) }
-                            @for cell in report.cells(row) { td { (cell) } }
+                    @for rows in report.rows.chunk_by(|one, next| one.section == next.section) {
+                        tr.section { th colspan="5" { (rows[0].section) } }
+                        @for row in rows {
+                            tr {
+                                td { (row.title) }
+                                @for cell in report.cells(row) { td { (cell) } }
+                            }
                         }
                     }
                 }

@@ -78,7 +78,7 @@ fn main() {
         for path in include {
             loops.flag("-isystem").flag(path);
         }
-        loops.define(&variable, None);
+        loops.define(&format!("HAVE_{variable}"), None);
         if *has_loops {
             loops.file(format!("loops/{name}.c"));
         }

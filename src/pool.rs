@@ -65,19 +65,19 @@ pub unsafe fn put(page: usize, low: usize, size: usize) -> Result<(), c_int> {
         // SAFETY: as above.
         return unsafe { unmap(page, low, size) };
     }
-    let place = place % SLOTS;
-    if place >= used {
-        USED.fetch_max(place + 1, Ordering::Relaxed);
-    }
     let word = low + (size >> shift);
-    let keep = |slot: &AtomicUsize| {
+    let keep = |index: usize| {
+        let slot = &POOL[index % SLOTS];
+        if slot.load(Ordering::Relaxed) != 0 {
+            return false;
+        }
+        if index >= used {
+            USED.fetch_max(index + 1, Ordering::Relaxed);
+        }
         slot.compare_exchange(0, word, Ordering::Release, Ordering::Relaxed).is_ok()
     };
-    if keep(&POOL[place]) {
-        return Ok(());
-    }
-    USED.store(SLOTS, Ordering::Relaxed);
-    if POOL.iter().any(keep) {
+    let place = place % SLOTS;
+    if keep(place) || (0..SLOTS).any(keep) {
         return Ok(());
     }
     match POOL[place].swap(word, Ordering::AcqRel) {

@@ -29,7 +29,7 @@ static void load_posix(struct posix *peer, void *library)
     peer->swapcontext = symbol(library, "swapcontext");
 }
 
-#ifdef LIBUCONTEXT
+#ifdef HAVE_LIBUCONTEXT
 int libucontext_getcontext(ucontext_t *);
 int libucontext_setcontext(const ucontext_t *);
 void libucontext_makecontext(ucontext_t *, void (*)(void), int, ...);
@@ -58,7 +58,7 @@ void load_peers(const char *rctx_path)
     posix_peers[TWINS].setcontext = rctx_setcontext;
     posix_peers[TWINS].swapcontext = rctx_swapcontext;
     MUST(posix_peers[GLIBC].swapcontext != posix_peers[POSIX].swapcontext);
-#ifdef LIBUCONTEXT
+#ifdef HAVE_LIBUCONTEXT
     posix_peers[LIBUCONTEXT] = (struct posix){libucontext_getcontext, libucontext_setcontext,
                                               libucontext_makecontext, libucontext_swapcontext, 0};
 #endif
@@ -80,13 +80,13 @@ typedef double loop_t(size_t locals, size_t n);
 loop_t fcontext_swap, fcontext_create, fcontext_cold;
 loop_t pth_swap, pth_create;
 int pth_is_present(void);
-#ifdef LIBACO
+#ifdef HAVE_LIBACO
 loop_t libaco_swap, libaco_create, libaco_sliced;
 #endif
-#ifdef MINICORO
+#ifdef HAVE_MINICORO
 loop_t minicoro_swap, minicoro_create;
 #endif
-#ifdef LIBTEALET
+#ifdef HAVE_LIBTEALET
 loop_t libtealet_create, libtealet_sliced;
 #endif
 
@@ -95,7 +95,7 @@ static int fcontext_is_present(void)
     return boost_jump != NULL;
 }
 
-#if defined LIBACO || defined MINICORO || defined LIBTEALET
+#if defined HAVE_LIBACO || defined HAVE_MINICORO || defined HAVE_LIBTEALET
 static int always(void)
 {
     return 1;
@@ -112,16 +112,16 @@ static const struct {
     {"fcontext", "cold", fcontext_cold, fcontext_is_present},
     {"pth", "swap", pth_swap, pth_is_present},
     {"pth", "create", pth_create, pth_is_present},
-#ifdef LIBACO
+#ifdef HAVE_LIBACO
     {"libaco", "swap", libaco_swap, always},
     {"libaco", "create", libaco_create, always},
     {"libaco", "sliced", libaco_sliced, always},
 #endif
-#ifdef MINICORO
+#ifdef HAVE_MINICORO
     {"minicoro", "swap", minicoro_swap, always},
     {"minicoro", "create", minicoro_create, always},
 #endif
-#ifdef LIBTEALET
+#ifdef HAVE_LIBTEALET
     {"libtealet", "create", libtealet_create, always},
     {"libtealet", "sliced", libtealet_sliced, always},
 #endif

@@ -227,7 +227,9 @@ pub fn cases(second_cpu: Option<Cpu>) -> Vec<Case> {
     cases.peer(section, "create-libtealet", "libtealet", (c"libtealet", c"create"), 0);
     cases.add(section, "finish-sliced", "rctx sliced, back through uc_link", |n| sliced_finish(n));
     cases.add(section, "create-compact", "rctx compact handle", |n| compact_create(n));
-    cases.add(section, "stack", "rctx_stack_alloc, rctx_stack_free alone", |n| loop_stack_alloc(n));
+
+    let section = "a guarded stack alone";
+    cases.add(section, "stack", "rctx_stack_alloc, rctx_stack_free", |n| loop_stack_alloc(n));
 
     let section = "swap on a shared stack, by bytes of locals";
     for depth in DEPTHS {

@@ -3,7 +3,9 @@
 use std::error::Error;
 
 use plotters::coord::Shift;
+use plotters::prelude::SeriesLabelPosition::{UpperLeft, UpperRight};
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::cases::{CREATE, DEPTHS, MASKED, MASKLESS, RINGS, bytes};
 use crate::report::Report;
@@ -32,7 +34,7 @@ pub fn draw(report: &Report) -> Result<String, Box<dyn Error>> {
             ("rctx compact handle", "resident"),
         ];
         let title = "Resident bytes of a suspended context, by their number";
-        draw_lines(&parts[3], report, title, &counts[2..], &by_count)?;
+        draw_lines(&parts[3], report, title, &counts[2..], &by_count, UpperRight)?;
 
         let depths = DEPTHS.map(|depth| (depth, bytes(depth)));
         let by_depth = [
@@ -43,10 +45,10 @@ pub fn draw(report: &Report) -> Result<String, Box<dyn Error>> {
             ("libaco", "libaco"),
         ];
         let title = "Swap on a shared stack, by bytes of locals, ns";
-        draw_lines(&parts[4], report, title, &depths, &by_depth)?;
+        draw_lines(&parts[4], report, title, &depths, &by_depth, UpperLeft)?;
         let by_count = [("two memcpys", "ring-memcpys"), ("rctx_slice_swap", "ring")];
         let title = "Swap round robin, by number of contexts, ns";
-        draw_lines(&parts[5], report, title, &counts, &by_count)?;
+        draw_lines(&parts[5], report, title, &counts, &by_count, UpperLeft)?;
         root.present()?;
     }
     Ok(picture)
@@ -83,7 +85,10 @@ fn draw_bars(
         .margin(10)
         .x_label_area_size(30)
         .y_label_area_size(260)
-        .build_cartesian_2d(0.0..highest * 1.15, (0..bars.len()).into_segmented())?;
+        .build_cartesian_2d(
+            0.0..highest * 1.15,
+            (0..bars.len().saturating_sub(1)).into_segmented(),
+        )?;
     let name = |at: &SegmentValue<usize>| match at {
         SegmentValue::CenterOf(index) => bars.get(*index).map_or("", |bar| bar.0).to_owned(),
         _ => String::new(),
@@ -92,33 +97,39 @@ fn draw_bars(
         .configure_mesh()
         .disable_y_mesh()
         .x_labels(6)
+        .x_label_formatter(&|at| at.to_string())
+        .light_line_style(TRANSPARENT)
         .y_label_formatter(&name)
-        .y_labels(bars.len() + 1)
+        .y_labels(bars.len())
         .draw()?;
     chart.draw_series(bars.iter().enumerate().map(|(index, bar)| {
         let colour = if bar.0.contains("rctx") { BLUE.mix(0.7) } else { BLACK.mix(0.4) };
-        let corners = [(0.0, SegmentValue::Exact(index)), (bar.1, SegmentValue::Exact(index + 1))];
+        let end = index + 1;
+        let end = if end < bars.len() { SegmentValue::Exact(end) } else { SegmentValue::Last };
+        let corners = [(0.0, SegmentValue::Exact(index)), (bar.1, end)];
         let mut rectangle = Rectangle::new(corners, colour.filled());
         let thickness = area.dim_in_pixel().1 / (6 * bars.len() as u32 + 6);
         rectangle.set_margin(thickness, thickness, 0, 0);
         rectangle
     }))?;
+    let style = TextStyle::from((FONT, 13)).pos(Pos::new(HPos::Left, VPos::Center));
     chart.draw_series(bars.iter().enumerate().map(|(index, bar)| {
         let place = (bar.1, SegmentValue::CenterOf(index));
         let digits = if bar.1 < 100.0 { 1 } else { 0 };
-        Text::new(format!(" {:.digits$}", bar.1), place, (FONT, 13))
+        Text::new(format!(" {:.digits$}", bar.1), place, style.clone())
     }))?;
     Ok(())
 }
 
 /// Draws one line for each of `lines` that has figures, over the rows named by its second part and each of
-/// `points`.
+/// `points`; the legend goes to where no line is.
 fn draw_lines(
     area: &Area,
     report: &Report,
     caption: &str,
     points: &[(usize, String)],
     lines: &[(&str, &str)],
+    legend: SeriesLabelPosition,
 ) -> Result<(), Box<dyn Error>> {
     let lines: Vec<(&str, Vec<(f64, f64)>)> = lines
         .iter()
@@ -164,7 +175,7 @@ fn draw_lines(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(legend)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK)
         .draw()?;

@@ -28,7 +28,7 @@ use report::Report;
 #[command(version)]
 struct Options {
     /// Rounds of each row; the figure is their median
-    #[arg(long, default_value_t = 151)]
+    #[arg(long, default_value_t = 251)]
     rounds: usize,
     /// Milliseconds of a row's round
     #[arg(long, default_value_t = 1.0)]

@@ -5,7 +5,6 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
-use std::time::Instant;
 
 use context::stack::FixedSizeStack;
 use context::{Context, Transfer};
@@ -54,6 +53,8 @@ unsafe extern "C" {
     fn loop_ring(count: usize, n: usize, rounds: usize, times: *mut f64, block: *mut usize) -> f64;
     fn loop_ring_memcpys(count: usize, len: usize, n: usize, rounds: usize, times: *mut f64);
 
+    /// Nanoseconds that the thread has run.
+    safe fn now() -> f64;
     pub safe fn posix_swap(peer: Peer, n: usize) -> f64;
     pub safe fn posix_getcontext(peer: Peer, n: usize) -> f64;
     pub safe fn posix_setcontext(peer: Peer, n: usize) -> f64;
@@ -156,11 +157,11 @@ pub fn corosensei_swap(n: usize) -> f64 {
         }
     });
     coroutine.resume(());
-    let start = Instant::now();
+    let start = now();
     for _ in 0..n / 2 {
         coroutine.resume(());
     }
-    let time = start.elapsed().as_nanos() as f64;
+    let time = now() - start;
     // SAFETY: the closure owns nothing; unwinding it is what panic = "abort" rules out.
     unsafe { coroutine.force_reset() };
     time
@@ -174,7 +175,7 @@ pub fn corosensei_create(n: usize) -> f64 {
     let mut stack = STACK
         .take()
         .unwrap_or_else(|| DefaultStack::new(64 << 10).expect("there is room for one stack"));
-    let start = Instant::now();
+    let start = now();
     for _ in 0..n {
         let mut coroutine =
             Coroutine::with_stack(stack, |yielder: &Yielder<(), ()>, ()| yielder.suspend(()));
@@ -183,7 +184,7 @@ pub fn corosensei_create(n: usize) -> f64 {
         unsafe { coroutine.force_reset() };
         stack = coroutine.into_stack();
     }
-    let time = start.elapsed().as_nanos() as f64;
+    let time = now() - start;
     STACK.set(Some(stack));
     time
 }
@@ -202,21 +203,21 @@ pub fn context_swap(n: usize) -> f64 {
     let mut transfer = Transfer::new(unsafe { Context::new(&stack, context_task) }, 0);
     // SAFETY: as in the task.
     transfer = unsafe { transfer.context.resume(0) };
-    let start = Instant::now();
+    let start = now();
     for _ in 0..n / 2 {
         // SAFETY: as in the task.
         transfer = unsafe { transfer.context.resume(0) };
     }
-    start.elapsed().as_nanos() as f64
+    now() - start
 }
 
 /// The same on a stack that is kept: a context is resumed once, comes back and is forgotten.
 pub fn context_create(n: usize) -> f64 {
     let stack = FixedSizeStack::default();
-    let start = Instant::now();
+    let start = now();
     for _ in 0..n {
         // SAFETY: the stack outlives the context, and the one before is not resumed again.
         unsafe { Context::new(&stack, context_task).resume(0) };
     }
-    start.elapsed().as_nanos() as f64
+    now() - start
 }

@@ -47,7 +47,10 @@ pub fn rounds(cases: &[Case], rounds: usize, batch: f64) -> Vec<Row> {
         })
         .collect();
     for round in 1..=rounds {
-        for (case, row) in cases.iter().zip(&mut rows) {
+        // Each round starts at another row, so that none is always at the same point of the scheduler's slices.
+        for place in 0..cases.len() {
+            let index = (place + round) % cases.len();
+            let (case, row) = (&cases[index], &mut rows[index]);
             bar.set_message(format!("round {round}: {}", case.title));
             if let Ok(run) = &case.run {
                 let n = sizes[&case.id];

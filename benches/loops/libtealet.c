@@ -11,11 +11,11 @@ struct run {
 static tealet_t *task(tealet_t *self, void *arg)
 {
     struct run *run = arg;
-    tealet_t *other = run->tasks[self == run->tasks[0]];
+    tealet_t **other = &run->tasks[self == run->tasks[0]];
     TAKE_LOCALS(run->locals);
 
     for (;;)
-        MUST(tealet_switch(run->left-- ? other : run->main, NULL, TEALET_XFER_DEFAULT) == 0);
+        MUST(tealet_switch(run->left-- ? *other : run->main, NULL, TEALET_XFER_DEFAULT) == 0);
 }
 
 static NOINLINE void begin(struct run *run, int index)

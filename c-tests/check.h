@@ -3,11 +3,12 @@
  * A program's first comment says how it is built and run, one directive a line, each optional. A line that
  * starts with a word of lower-case letters and a colon is a directive; an unknown one is an error.
  *
- *     linkings: shared static preload oracle    how it gets the functions (default: shared static)
+ *     linkings: shared static preload oracle    how it gets the functions (default: shared static); `archive` is
+ *                                               librctx.a in a program that is shared otherwise
  *     options: -O0 -O2 -Os                      built and run once with each (default: these three)
  *     compilers: gcc clang                      built and run with each (default: gcc)
- *     flags: -flto -pthread                     added to every build
- *     valgrind: yes                             the shared -O2 build runs under memcheck as well
+ *     flags: -flto -pthread                     added to every build; a sanitizer named here must be in it
+ *     valgrind: memcheck helgrind               the shared -O2 build runs under these tools as well
  *     status: 7                                 the exit status that is a success (default: 0)
  *     arch: x86 x86_64                          the instruction sets that it is for, as Rust names them (default: all)
  *     libc: gnu                                 the C libraries that it is for, gnu and musl (default: both)
@@ -36,11 +37,6 @@
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#else
-#define VALGRIND_STACK_REGISTER(low, high) ((void)0)
-#endif
 
 #define CHECK(condition)                                                                          \
     do {                                                                                          \
@@ -97,9 +93,8 @@ static inline void END(void)
         _Exit(1);
 }
 
-/* Captures a context, with its stack and uc_link: ready for makecontext. Tells valgrind of the stack, which
- * else takes a switch to it for a huge frame. A function of its own, because the compiler must expect from
- * getcontext to return twice, and warns of the caller's variables. */
+/* Captures a context, with its stack and uc_link: ready for makecontext. A function of its own, because the
+ * compiler must expect from getcontext to return twice, and warns of the caller's variables. */
 __attribute__((noinline, unused)) static void prepare(ucontext_t *ucp, void *low, size_t size,
                                                       ucontext_t *link)
 {
@@ -107,7 +102,6 @@ __attribute__((noinline, unused)) static void prepare(ucontext_t *ucp, void *low
     ucp->uc_stack.ss_sp = low;
     ucp->uc_stack.ss_size = size;
     ucp->uc_link = link;
-    (void)VALGRIND_STACK_REGISTER(low, (char *)low + size);
 }
 
 static uint64_t check_random_state;

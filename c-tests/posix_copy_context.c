@@ -4,7 +4,7 @@
  *     linkings: shared static preload
  *     compilers: gcc clang
  *     flags: -lm -frounding-math
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

@@ -4,7 +4,7 @@
  *     linkings: shared static preload oracle
  *     nooracle: powerpc64 s390x
  *     compilers: gcc clang
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #define _GNU_SOURCE
 #include "check.h"

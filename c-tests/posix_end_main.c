@@ -3,7 +3,7 @@
  *
  *     linkings: shared static preload oracle
  *     flags: -pthread
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

@@ -3,7 +3,7 @@
  *
  *     linkings: shared static preload
  *     compilers: gcc clang
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

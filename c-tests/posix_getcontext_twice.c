@@ -3,7 +3,7 @@
  *     linkings: shared static preload oracle
  *     compilers: gcc clang
  *     options: -O0 -O1 -O2 -Os
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

@@ -3,7 +3,7 @@
  *     linkings: shared static preload oracle
  *     nooracle: powerpc64
  *     compilers: gcc clang
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

@@ -2,7 +2,7 @@
  *
  *     linkings: shared static preload oracle
  *     compilers: gcc clang
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

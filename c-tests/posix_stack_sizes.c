@@ -2,7 +2,7 @@
  * nothing of its stack before its function starts.
  *
  *     linkings: shared static preload oracle
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

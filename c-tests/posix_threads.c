@@ -2,7 +2,7 @@
  *
  *     linkings: shared static preload oracle
  *     flags: -pthread
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #define _GNU_SOURCE
 #include "check.h"

@@ -1,7 +1,7 @@
 /* The compact handle: its block is reused, grows and shrinks; a null `from` drops the running context; the block
  * of a running context may be freed; a function that returns ends the process with one line.
  *
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

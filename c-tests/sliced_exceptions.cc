@@ -3,7 +3,7 @@
  *
  *     options: -O0 -O1 -O2 -O3
  *     compilers: gcc clang
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "backtrace.h"
 #include "check.h"

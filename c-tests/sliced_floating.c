@@ -4,7 +4,7 @@
  *     options: -O0 -O2 -O3
  *     compilers: gcc clang
  *     flags: -frounding-math -lm
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

@@ -1,7 +1,7 @@
 /* Contexts with slices and contexts with stacks of their own resume each other: every kind, every kind of target
  * and every way, the return through uc_link included. Each checks its frames whenever it goes on.
  *
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

@@ -1,7 +1,7 @@
 /* One suspended context, resumed a thousand times, gives a thousand times the same frames; by each function that
  * resumes, from assigned and deep copies, and by the compact handle.
  *
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

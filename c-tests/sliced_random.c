@@ -2,7 +2,7 @@
  * one that goes on checks every local of every frame of its own, its floating-point values and its rounding.
  *
  *     flags: -lm
- *     valgrind: yes
+ *     valgrind: memcheck
  *
  * RCTX_LONG in the environment asks for twenty times as many switches.
  */

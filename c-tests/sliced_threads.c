@@ -2,7 +2,7 @@
  * without a uc_link ends its thread.
  *
  *     flags: -pthread
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

@@ -3,7 +3,7 @@
  *
  *     linkings: shared static
  *     flags: -lm
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include "check.h"
 

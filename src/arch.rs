@@ -19,7 +19,7 @@
 //! | `set_entry` | function | the registers of a fresh context |
 //! | `capture_environment` | function | stores the floating-point environment |
 //! | `copy` | function | moves stack bytes without calling anything a sanitizer watches |
-//! | `valgrind_request` | function | valgrind's client request; may be empty |
+//! | `valgrind_request` | function | valgrind's client request, and its answer; may be empty, and 0 |
 //! | `load`, `load_foreign`, `restore` | function | resume; do not return |
 //! | `kernel_frame`, `frame_size`, `FRAME_ALIGN`, `KERNEL_UCONTEXT_SIZE`, `relocate_frame`, `edit_frame`, `sigreturn` | function | contexts that the kernel made for a signal handler |
 //!

@@ -10,6 +10,7 @@ use core::ptr::{null, null_mut};
 use libc::sigset_t;
 
 use crate::arch::{self, KernelFrame, ucontext_t};
+use crate::fibers;
 use crate::sanitizer;
 use crate::sigmask::{self, Policy};
 use crate::slice::ContextSlice;
@@ -22,6 +23,8 @@ pub const MASK: usize = 1;
 pub const PLAIN: usize = MAGIC;
 /// Plain with a mask: what the masked functions save, and the only word on their fast path.
 pub const PLAIN_MASK: usize = PLAIN | MASK;
+/// Plain, in a process where a sanitizer follows the stacks: no fast path knows it.
+pub const WATCHED: usize = MAGIC | 8;
 /// Registers and a slice, which `uc_stack.ss_sp` leads to.
 pub const SLICED: usize = MAGIC | 2;
 /// A copy of a signal handler's context, whose frame `uc_stack.ss_sp` leads to.
@@ -174,7 +177,13 @@ pub unsafe extern "C" fn prepare_swap(
         target.and_then(|target| exchange_mask(oucp, target, masked))
     };
     match outcome {
-        Ok(holds_mask) => PLAIN | (holds_mask as usize * MASK),
+        Ok(holds_mask) => {
+            if oucp.cast_const() != ucp {
+                // SAFETY: `ucp` was classified.
+                unsafe { fibers::resume(ucp) };
+            }
+            fibers::captured() | (holds_mask as usize * MASK)
+        }
         Err(errno) => refuse(errno),
     }
 }
@@ -191,7 +200,10 @@ pub unsafe extern "C" fn resume_or_fail(ucp: *const ucontext_t, masked: bool) ->
             exchange_mask(null_mut(), Some((ucp, kind)), masked)
         });
         match outcome {
-            Ok(_) => resume(ucp),
+            Ok(_) => {
+                fibers::resume(ucp);
+                resume(ucp)
+            }
             Err(errno) => fail(errno),
         }
     }
@@ -289,6 +301,7 @@ pub unsafe extern "C" fn finish(link: *const ucontext_t) {
             if libc::getpid() == libc::syscall(libc::SYS_gettid) as libc::pid_t {
                 libc::exit(0);
             }
+            fibers::end_thread();
             return;
         }
         resume_or_fail(link, true);

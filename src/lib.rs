@@ -9,7 +9,8 @@
 //! | `slice` | the engine below it, and the compact handle `rctx_slice_*` |
 //! | `switch` | `rctx_switch`, `rctx_call`, `getstacktop`, `stack_direction` |
 //! | `sigmask` | the policy for signal masks and the environment |
-//! | `sanitizer` | what AddressSanitizer is told |
+//! | `sanitizer` | what memory and race checkers are told |
+//! | `fibers` | the stacks that they are told of |
 //! | `pool` | released stacks, kept for `rctx_stack_alloc` |
 //! | `stack` | `rctx_stack_alloc`, and what is known of a thread's own stack |
 //! | `arch` | the table of instruction sets; their code is in `arch/` |
@@ -28,6 +29,7 @@ compile_error!("rctx switches stacks below the unwinder: build it with panic = \
 mod arch;
 mod context;
 mod entry;
+mod fibers;
 mod pool;
 mod posix;
 mod sanitizer;

@@ -4,8 +4,9 @@ use core::ffi::{c_int, c_void};
 use core::ptr::null_mut;
 
 use crate::arch::{self, ucontext_t};
-use crate::context::{self, MASK, PLAIN};
+use crate::context::{self, MASK};
 use crate::entry;
+use crate::fibers;
 use crate::sigmask;
 
 /// Saves the calling context; returns a second time when it is resumed.
@@ -195,7 +196,10 @@ unsafe fn make_context(
             _ => Err(libc::EINVAL),
         };
         let word = match outcome {
-            Ok(()) => PLAIN | (holds_mask as usize * MASK),
+            Ok(()) => {
+                fibers::made(low, low + stack.ss_size);
+                fibers::captured() | (holds_mask as usize * MASK)
+            }
             Err(errno) => context::poison(errno),
         };
         context::set_word(ucp, word);

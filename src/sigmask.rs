@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 use libc::sigset_t;
 
 use crate::context::fail;
+use crate::fibers;
 
 /// The unprefixed functions save and install the signal mask, with one system call a swap. The default.
 pub const RCTX_SIGMASK_POSIX: c_int = 0;
@@ -81,6 +82,7 @@ pub fn block_all() -> Result<(), c_int> {
 /// # Safety
 /// Called by the loader, before `main`.
 unsafe extern "C" fn read_environment() {
+    fibers::start();
     // SAFETY: secure_getenv takes a C string and returns one or null; nothing changes the environment yet.
     let variable = |name: &CStr| unsafe {
         let value = secure_getenv(name.as_ptr());

@@ -6,6 +6,7 @@ use core::mem::size_of;
 use crate::arch::{self, ucontext_t};
 use crate::context::{self, FRAME, Kind, MASK, SLICED, fail, overlap, refuse};
 use crate::entry;
+use crate::fibers;
 use crate::posix::adopt_caller;
 use crate::sanitizer;
 use crate::sigmask::{self, Policy};
@@ -229,7 +230,11 @@ pub unsafe extern "C" fn suspend(
             SLICED
         } else {
             let target = (oucp.cast_const() != ucp).then_some(ucp);
-            save(oucp, target, base, near, masked).unwrap_or_else(refuse)
+            let word = save(oucp, target, base, near, masked).unwrap_or_else(refuse);
+            if word != 0 && target.is_some() {
+                fibers::resume(ucp);
+            }
+            word
         }
     };
     // SAFETY: after success `ucp` is a context; its word says whether it leads to a slice.
@@ -305,7 +310,7 @@ pub unsafe extern "C" fn capture(
         return refuse(libc::EFAULT);
     }
     if base.is_null() {
-        return context::PLAIN;
+        return fibers::captured();
     }
     // SAFETY: the caller's promise.
     unsafe { save(ucp, None, base, near, false) }.unwrap_or_else(refuse)

@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use libc::stack_t;
 
 use crate::context::fail;
+use crate::fibers;
 use crate::pool;
 
 fn page_size() -> usize {
@@ -97,6 +98,7 @@ pub unsafe extern "C" fn rctx_stack_free(ss: *mut stack_t) -> c_int {
             return fail(libc::EINVAL);
         }
         let errno = *libc::__errno_location();
+        fibers::released(low, low + size);
         if let Err(errno) = pool::put(page, low, size) {
             return fail(errno);
         }
@@ -109,13 +111,13 @@ pub unsafe extern "C" fn rctx_stack_free(ss: *mut stack_t) -> c_int {
 
 /// The lowest address of a thread's own stack and the first behind it.
 #[derive(Clone, Copy)]
-struct Bounds {
-    low: usize,
-    high: usize,
+pub struct Bounds {
+    pub low: usize,
+    pub high: usize,
 }
 
 impl Bounds {
-    fn holds(self, address: usize) -> bool {
+    pub fn holds(self, address: usize) -> bool {
         (self.low..self.high).contains(&address)
     }
 
@@ -158,7 +160,7 @@ pub fn same_stack(near: usize, far: usize) -> Result<bool, c_int> {
 }
 
 /// The running thread's own stack, from the C library.
-fn own_bounds() -> Result<Bounds, c_int> {
+pub fn own_bounds() -> Result<Bounds, c_int> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     let mut low = null_mut();
     let mut size = 0;

@@ -22,18 +22,37 @@ enum Linking {
     Static,
     Preload,
     Oracle,
-    Valgrind,
+    Archive,
     Gdb,
+    Helgrind,
+    Memcheck,
 }
 
-const LINKINGS: [(&str, Linking); 6] = [
+const LINKINGS: [(&str, Linking); 8] = [
     ("shared", Linking::Shared),
     ("static", Linking::Static),
+    ("archive", Linking::Archive),
     ("preload", Linking::Preload),
     ("oracle", Linking::Oracle),
-    ("valgrind", Linking::Valgrind),
     ("gdb", Linking::Gdb),
+    ("helgrind", Linking::Helgrind),
+    ("memcheck", Linking::Memcheck),
 ];
+
+impl Linking {
+    /// The arguments that choose valgrind's tool, for a linking that runs under one.
+    fn tool(self) -> Option<&'static [&'static str]> {
+        match self {
+            Linking::Memcheck => Some(&[
+                "--leak-check=full",
+                "--show-leak-kinds=definite",
+                "--errors-for-leak-kinds=definite",
+            ]),
+            Linking::Helgrind => Some(&["--tool=helgrind"]),
+            _ => None,
+        }
+    }
+}
 
 fn linking(word: &str) -> Outcome<(&'static str, Linking)> {
     let row = LINKINGS.iter().find(|row| row.0 == word);
@@ -100,7 +119,7 @@ impl Program {
             native: false,
             needs_end_marker,
         };
-        let mut valgrind = false;
+        let mut valgrind = Vec::new();
         for line in first_comment(text).lines() {
             let line = line.trim_start_matches([' ', '*', '/']);
             let Some((name, value)) = line.split_once(':') else {
@@ -133,13 +152,11 @@ impl Program {
                 "libc" => program.libcs = Some(list),
                 "nooracle" => program.deviants = list,
                 "native" if value.trim() == "yes" => program.native = true,
-                "valgrind" if value.trim() == "yes" => valgrind = true,
+                "valgrind" => valgrind = linkings(&list)?,
                 _ => return Err(format!("unknown directive {line:?}")),
             }
         }
-        if valgrind {
-            program.linkings.push(linking("valgrind")?);
-        }
+        program.linkings.extend(valgrind);
         Ok(program)
     }
 
@@ -168,7 +185,7 @@ impl Program {
             }
             for compiler in self.compilers() {
                 for option in &self.options {
-                    if linking == Linking::Valgrind && option != "-O2" {
+                    if linking.tool().is_some() && option != "-O2" {
                         continue;
                     }
                     let tool = Path::new(&compiler[0]).file_name().unwrap_or_default();
@@ -214,7 +231,7 @@ impl Program {
         compile.arg("-o").arg(&binary).arg(&self.source);
         compile.args(&self.flags); // libraries come behind what uses them
         match linking {
-            Linking::Shared | Linking::Valgrind | Linking::Gdb => {
+            Linking::Shared | Linking::Gdb | Linking::Helgrind | Linking::Memcheck => {
                 let libraries = library_links()?;
                 compile.arg("-L").arg(&libraries).arg("-lrctx");
                 compile.arg(format!("-Wl,-rpath,{}", libraries.display()));
@@ -222,6 +239,9 @@ impl Program {
             Linking::Static => {
                 compile.arg("-static").arg(library(Path::new(SCRATCH), "librctx.a")?);
                 compile.args(POSIX.map(|name| format!("-Wl,--trace-symbol={name}")));
+            }
+            Linking::Archive => {
+                compile.arg(library(Path::new(SCRATCH), "librctx.a")?);
             }
             Linking::Preload | Linking::Oracle => {}
         }
@@ -234,7 +254,14 @@ impl Program {
                 return Err(format!("a function does not come from the archive: {line}"));
             }
         }
+        for name in self.sanitizers() {
+            check_sanitizer(&binary, name)?;
+        }
         Ok(binary)
+    }
+
+    fn sanitizers(&self) -> impl Iterator<Item = &str> {
+        self.flags.iter().filter_map(|flag| flag.strip_prefix("-fsanitize="))
     }
 
     fn check(&self, linking: Linking, binary: &Path, directory: &Path) -> Outcome {
@@ -263,15 +290,13 @@ impl Program {
         if let Some(library) = preload {
             loader.push(("LD_PRELOAD", library.display().to_string()));
         }
-        let mut run_it = match (words("RCTX_RUNNER"), linking) {
-            (_, Linking::Valgrind) => {
+        let mut run_it = match (words("RCTX_RUNNER"), linking.tool()) {
+            (_, Some(arguments)) => {
                 let mut valgrind = Command::new("valgrind");
-                valgrind.args(["-q", "--error-exitcode=99", "--leak-check=full"]);
-                valgrind.args(["--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]);
-                valgrind.arg(binary);
+                valgrind.args(["-q", "--error-exitcode=99"]).args(arguments).arg(binary);
                 valgrind
             }
-            (_, Linking::Gdb) => {
+            _ if linking == Linking::Gdb => {
                 let mut gdb = Command::new("gdb");
                 gdb.args(["-q", "-nx", "-batch", "-x"]).arg(self.source.with_extension("py"));
                 gdb.arg(binary);
@@ -303,7 +328,8 @@ impl Program {
         }
         if matches!(linking, Linking::Shared | Linking::Preload) {
             let log = format!("{}.{}", log.display(), run.pid);
-            check_bindings(binary, Path::new(&log), linking == Linking::Preload)?;
+            let must_import = linking == Linking::Preload;
+            check_bindings(binary, Path::new(&log), must_import, self.sanitizers().next())?;
         }
         Ok(())
     }
@@ -311,8 +337,13 @@ impl Program {
 
 /// Proves by the loader's own log that each of the four functions that `binary` imports is ours. (A preload
 /// that cannot be loaded is only a warning: the program would run on the system's.) musl has no such functions,
-/// so they can be only ours, and its loader keeps no log.
-fn check_bindings(binary: &Path, log: &Path, must_import: bool) -> Outcome {
+/// so they can be only ours, and its loader keeps no log. A sanitizer's runtime may stand between, and calls ours.
+fn check_bindings(
+    binary: &Path,
+    log: &Path,
+    must_import: bool,
+    sanitizer: Option<&str>,
+) -> Outcome {
     if interpreter(binary)?.contains("/ld-musl-") {
         return Ok(());
     }
@@ -324,14 +355,26 @@ fn check_bindings(binary: &Path, log: &Path, must_import: bool) -> Outcome {
     if must_import && imported.is_empty() {
         return Err("the program imports none of the four functions".into());
     }
-    let from = format!("binding file {} ", binary.display());
-    let to = format!("/{SONAME} [");
+    let program = format!("binding file {} ", binary.display());
+    let ours = format!("/{SONAME} [");
+    let runtime = match sanitizer {
+        Some("address") => Some("/libasan.so"),
+        Some("thread") => Some("/libtsan.so"),
+        _ => None,
+    };
     for name in imported {
         let symbol = format!("`{name}'");
-        let bindings: Vec<_> =
-            log.lines().filter(|line| line.contains(&from) && line.contains(&symbol)).collect();
-        if bindings.is_empty() || bindings.iter().any(|line| !line.contains(&to)) {
-            return Err(format!("{name} is not bound to {SONAME}:\n{}", bindings.join("\n")));
+        let routes = log.lines().filter(|line| line.contains(&symbol));
+        let routes: Vec<_> = routes.filter_map(|line| line.split_once(" to ")).collect();
+        let is_runtime = |file: &str| runtime.is_some_and(|runtime| file.contains(runtime));
+        let through = routes.iter().any(|it| it.0.contains(&program) && is_runtime(it.1));
+        let of_interest = |from: &str, to: &str| match through {
+            true => is_runtime(from) && !is_runtime(to),
+            false => from.contains(&program),
+        };
+        let bindings: Vec<_> = routes.iter().filter(|it| of_interest(it.0, it.1)).collect();
+        if bindings.is_empty() || bindings.iter().any(|it| !it.1.contains(&ours)) {
+            return Err(format!("{name} is not bound to {SONAME}: {bindings:?}"));
         }
     }
     Ok(())
@@ -351,6 +394,23 @@ fn imports(binary: &Path) -> Outcome<Vec<String>> {
     let file = object::File::parse(&*data).map_err(|error| error.to_string())?;
     let undefined = file.dynamic_symbols().filter(ObjectSymbol::is_undefined);
     Ok(undefined.filter_map(|symbol| symbol.name().ok().map(str::to_owned)).collect())
+}
+
+/// Proves that the sanitizer of `-fsanitize=name` is in a program: else its silence says nothing.
+fn check_sanitizer(binary: &Path, name: &str) -> Outcome {
+    let entry = match name {
+        "address" => "__asan_init",
+        "thread" => "__tsan_init",
+        "undefined" => "__ubsan_handle_add_overflow",
+        _ => return Err(format!("-fsanitize={name}: no symbol is known that shows it")),
+    };
+    let data = fs::read(binary).map_err(|error| error.to_string())?;
+    let file = object::File::parse(&*data).map_err(|error| error.to_string())?;
+    let mut symbols = file.symbols().chain(file.dynamic_symbols());
+    if symbols.any(|symbol| symbol.name().is_ok_and(|name| name == entry)) {
+        return Ok(());
+    }
+    Err(format!("the {name} sanitizer is not linked in: there is no {entry}"))
 }
 
 /// A directory in which the linker and the loader find the shared library under the names that they look
@@ -421,6 +481,12 @@ fn self_tests() -> Vec<Trial> {
         refuses("stderr", "stderr: a line", None, "stderr is not as expected"),
         refuses("directive", "linking: shared", None, "unknown directive"),
         refuses("linking", "linkings: sharde", None, "is no linking"),
+        refuses(
+            "sanitizer",
+            "flags: -fsanitize=address -fno-sanitize=all",
+            None,
+            "the address sanitizer is not linked in",
+        ),
         refuses("binding", "", Some("/nonexistent.so"), "getcontext is not bound"),
     ]
 }

@@ -7,7 +7,7 @@
 //! | `RCTX_ARCH` | the instruction set of the programs, as Rust names it | this machine's |
 //! | `RCTX_LIBC` | their C library, `gnu` or `musl` | `gnu` |
 //! | `RCTX_LIB_DIR` | where `librctx.so` and `librctx.a` are | `target/release` |
-//! | `RCTX_LINKINGS` | the linkings to test: `shared static preload oracle valgrind gdb` | all |
+//! | `RCTX_LINKINGS` | the linkings to test: `shared static preload oracle archive memcheck helgrind gdb` | all |
 //! | `RCTX_TIMEOUT` | seconds until a program is killed | 300 |
 
 use std::collections::BTreeSet;

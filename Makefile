@@ -14,6 +14,7 @@ CARGO ?= cargo
 INSTALL ?= install
 OUT = $(or $(CARGO_TARGET_DIR),target)
 RELEASE = $(OUT)/release
+SECONDS ?= 60
 
 # The one version is Cargo.toml's. Read without cargo, which root may not have at `sudo make install`.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
@@ -47,6 +48,11 @@ demo: deps all ## watch real programs run on our contexts
 check: deps all header-check readme-check installcheck lint instructions-check ## everything that is tested
 	$(CARGO) test --release --locked -p rctx-run
 	$(CARGO) test --release --locked -p rctx-tests
+	scripts/fuzz runs 2000
+
+.PHONY: fuzz
+fuzz: deps ## sequences of arbitrary calls for SECONDS (60), from a new seed each time
+	scripts/fuzz seconds $(SECONDS)
 
 .PHONY: bench
 bench: deps all ## the comparison with glibc, Boost and others

@@ -102,7 +102,8 @@ pub unsafe fn classify(ucp: *const ucontext_t) -> Result<Kind, c_int> {
             };
         }
         match word & KIND | MAGIC {
-            POISON => Err((word & 0xff) as c_int >> ERRNO_SHIFT),
+            POISON if word == poison(libc::ENOMEM) => Err(libc::ENOMEM),
+            POISON => Err(libc::EINVAL),
             FRAME => Ok(Kind::Frame),
             _ if !arch::has_registers(ucp) => Err(libc::EINVAL),
             SLICED => Ok(Kind::Sliced),

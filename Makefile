@@ -25,6 +25,9 @@ BUILT = $(RELEASE)/librctx.so $(RELEASE)/$(SONAME) $(RELEASE)/librctx.a $(RELEAS
 CBINDGEN_VERSION = 0.29.4
 CBINDGEN_ROOT = $(OUT)/tools/cbindgen-$(CBINDGEN_VERSION)
 CBINDGEN = $(CBINDGEN_ROOT)/bin/cbindgen
+CARGO_DENY_VERSION = 0.20.2
+CARGO_DENY_ROOT = $(OUT)/tools/cargo-deny-$(CARGO_DENY_VERSION)
+CARGO_DENY = $(CARGO_DENY_ROOT)/bin/cargo-deny
 # Rust's links and headings in the comments become plain words.
 GENERATE_HEADER = $(CBINDGEN) --quiet --config cbindgen.toml . | sed -z \
 	-e 's/\[`\([^`]*\)`\]/`\1`/g' -e 's/\# Safety\n \* /Safety: /g' -e 's/ \*\n \*\// *\//g' -e 's/\n\n\n*/\n\n/g'
@@ -61,6 +64,11 @@ bench: deps all ## the comparison with glibc, Boost and others
 .PHONY: instructions
 instructions: deps all ## count the instructions of the hot paths anew, into benches/instructions
 	$(CARGO) run --release --locked -p rctx-benches -- --update-instructions
+.PHONY: audit
+audit: $(CARGO_DENY) ## licences, sources and known weaknesses of every dependency; builds cargo-deny, asks github.com
+	$(CARGO_DENY) --locked check bans licenses sources
+	@$(CARGO_DENY) --locked check advisories || { echo 'audit: known weaknesses were NOT ruled out: there are' \
+		'some, or the database at github.com/RustSec/advisory-db was not to be had.' >&2; exit 1; }
 
 .PHONY: header
 header: $(CBINDGEN) ## write include/rctx.h
@@ -134,3 +142,6 @@ lint:
 
 $(CBINDGEN):
 	$(CARGO) install cbindgen --version $(CBINDGEN_VERSION) --locked --root $(CBINDGEN_ROOT)
+
+$(CARGO_DENY):
+	$(CARGO) install cargo-deny --version $(CARGO_DENY_VERSION) --locked --no-default-features --root $(CARGO_DENY_ROOT)

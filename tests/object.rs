@@ -77,6 +77,18 @@ fn nothing_is_both_writable_and_executable() {
 }
 
 #[test]
+fn it_reads_the_environment_securely() {
+    let data = read();
+    let file = parse(&data);
+    let undefined = file.dynamic_symbols().filter(|symbol| symbol.is_undefined());
+    let imported: BTreeSet<_> = undefined.map(|it| it.name().unwrap().to_owned()).collect();
+    assert!(imported.contains("secure_getenv"));
+    for insecure in ["getenv", "environ", "__environ"] {
+        assert!(!imported.contains(insecure), "{insecure}: a set-user-ID program would see it");
+    }
+}
+
+#[test]
 fn its_symbols_have_no_versions() {
     let data = read();
     let file = parse(&data);

@@ -64,6 +64,7 @@ bench: deps all ## the comparison with glibc, Boost and others
 .PHONY: instructions
 instructions: deps all ## count the instructions of the hot paths anew, into benches/instructions
 	$(CARGO) run --release --locked -p rctx-benches -- --update-instructions
+
 .PHONY: audit
 audit: $(CARGO_DENY) ## licences, sources and known weaknesses of every dependency; builds cargo-deny, asks github.com
 	$(CARGO_DENY) --locked check bans licenses sources

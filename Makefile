@@ -5,6 +5,9 @@ PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 BINDIR = $(PREFIX)/bin
 INCLUDEDIR = $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+# gdb looks here for what belongs to an object file, if it was installed with the same PREFIX.
+GDBDIR ?= $(PREFIX)/share/gdb/auto-load
 DESTDIR ?=
 
 # Read by rctx-run's build, and by nothing when it runs.
@@ -20,6 +23,11 @@ SECONDS ?= 60
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 MAJOR = $(firstword $(subst ., ,$(VERSION)))
 SONAME = librctx.so.$(MAJOR)
+GDB_SCRIPT = $(GDBDIR)$(LIBDIR)/librctx.so.$(VERSION)-gdb.py
+MANUAL = $(wildcard man/*.[137])
+# A page has the name of one of its functions; the others lead to it. Those of POSIX belong to the system's manual.
+MANUAL_LINKS := $(shell scripts/manual-names man/*.3 | awk '$$2 !~ /^(get|set|make|swap)context$$/ && \
+	$$1 != "man/" $$2 ".3" { sub("man/", "", $$1); print $$2 ".3=" $$1 }')
 BUILT = $(RELEASE)/librctx.so $(RELEASE)/$(SONAME) $(RELEASE)/librctx.a $(RELEASE)/rctx-run
 
 CBINDGEN_VERSION = 0.29.4
@@ -48,7 +56,7 @@ demo: deps all ## watch real programs run on our contexts
 	scripts/demo
 
 .PHONY: check
-check: deps all header-check readme-check installcheck lint instructions-check ## everything that is tested
+check: deps all header-check manual-check examples-check installcheck lint instructions-check ## everything that is tested
 	$(CARGO) test --release --locked -p rctx-run
 	$(CARGO) test --release --locked -p rctx-tests
 	scripts/fuzz runs 2000
@@ -88,6 +96,14 @@ install: $(BUILT) ## into PREFIX (/usr/local) and LIBDIR (PREFIX/lib), below DES
 		pkgconfig/rctx.pc.in > '$(DESTDIR)$(LIBDIR)/pkgconfig/rctx.pc'
 	chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/rctx.pc'
 	$(INSTALL) -m 755 $(RELEASE)/rctx-run '$(DESTDIR)$(BINDIR)/rctx-run'
+	$(INSTALL) -d '$(DESTDIR)$(dir $(GDB_SCRIPT))'
+	$(INSTALL) -m 644 gdb/rctx.py '$(DESTDIR)$(GDB_SCRIPT)'
+	$(foreach page,$(MANUAL),$(INSTALL) -D -m 644 $(page) '$(DESTDIR)$(call in_manual,$(notdir $(page)))' && ) \
+	$(foreach link,$(MANUAL_LINKS),ln -sf $(lastword $(subst =, ,$(link))) \
+		'$(DESTDIR)$(call in_manual,$(firstword $(subst =, ,$(link))))' && ) :
+
+# Where a page is installed.
+in_manual = $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(1)
 
 # Only when something is missing, so that `sudo make install` builds nothing as root.
 $(BUILT):
@@ -98,7 +114,9 @@ uninstall: ## remove what install put there
 	rm -f '$(DESTDIR)$(LIBDIR)/librctx.so.$(VERSION)' '$(DESTDIR)$(LIBDIR)/$(SONAME)' \
 		'$(DESTDIR)$(LIBDIR)/librctx.so' '$(DESTDIR)$(LIBDIR)/librctx.a' \
 		'$(DESTDIR)$(INCLUDEDIR)/rctx.h' '$(DESTDIR)$(LIBDIR)/pkgconfig/rctx.pc' \
-		'$(DESTDIR)$(BINDIR)/rctx-run'
+		'$(DESTDIR)$(BINDIR)/rctx-run' '$(DESTDIR)$(GDB_SCRIPT)' \
+		$(foreach page,$(notdir $(MANUAL)) $(foreach link,$(MANUAL_LINKS),$(firstword $(subst =, ,$(link)))),\
+			'$(DESTDIR)$(call in_manual,$(page))')
 
 .PHONY: installcheck
 installcheck: all ## install into a temporary place, use it from there, uninstall
@@ -126,9 +144,13 @@ header-check: $(CBINDGEN)
 	@diff -u include/rctx.h $(OUT)/rctx.h || \
 		{ echo 'include/rctx.h has drifted from src/: run `make header` and commit the result.' >&2; exit 1; }
 
-.PHONY: readme-check
-readme-check: all
-	scripts/run-readme
+.PHONY: manual-check
+manual-check:
+	scripts/check-manual
+
+.PHONY: examples-check
+examples-check: all
+	scripts/run-examples README.md docs/*.md $(MANUAL)
 
 .PHONY: instructions-check
 instructions-check: all

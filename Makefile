@@ -122,6 +122,15 @@ uninstall: ## remove what install put there
 installcheck: all ## install into a temporary place, use it from there, uninstall
 	scripts/installcheck
 
+.PHONY: dist
+dist: ## the source tarball of the last commit, and one of its crates, in target/dist
+	@mkdir -p $(OUT)/dist
+	scripts/dist $(OUT)/dist
+
+.PHONY: debian-check
+debian-check: ## build the Debian packages, for lintian to look at
+	scripts/check-debian
+
 .PHONY: clean
 clean: ## remove everything that was built
 	$(CARGO) clean

@@ -56,7 +56,7 @@ demo: deps all ## watch real programs run on our contexts
 	scripts/demo
 
 .PHONY: check
-check: deps all header-check manual-check examples-check installcheck lint instructions-check ## everything that is tested
+check: deps all header-check abi-check manual-check examples-check crate-check installcheck lint instructions-check ## everything that is tested
 	$(CARGO) test --release --locked -p rctx-run
 	$(CARGO) test --release --locked -p rctx-tests
 	scripts/fuzz runs 2000
@@ -164,6 +164,13 @@ examples-check: all
 .PHONY: instructions-check
 instructions-check: all
 	$(CARGO) run --release --locked -p rctx-benches -- --check-instructions
+.PHONY: abi-check
+abi-check:
+	scripts/check-abi
+
+.PHONY: crate-check
+crate-check:
+	scripts/check-crate
 
 .PHONY: lint
 lint:

@@ -15,7 +15,56 @@
 //! | `stack` | `rctx_stack_alloc`, and what is known of a thread's own stack |
 //! | `arch` | the table of instruction sets; their code is in `arch/` |
 //!
-//! Rust callers: do not use a capture that returns twice (`getcontext`, `rctx_getcontext`,
+//! # From Rust
+//!
+//! The crate is the C library as it is: raw functions with C's names. Switch its panic handler off, which is for C
+//! programs: `rctx = { version = "0.1", default-features = false }`.
+//!
+//! ```
+//! use std::ffi::c_void;
+//! use std::mem::zeroed;
+//!
+//! use rctx::{rctx_makecontext, rctx_stack_alloc, rctx_stack_free, rctx_swapcontext, ucontext_t};
+//!
+//! struct Squares {
+//!     caller: ucontext_t,
+//!     own: ucontext_t,
+//!     value: u32,
+//! }
+//!
+//! unsafe extern "C" fn squares(this: *mut c_void) {
+//!     let this = this.cast::<Squares>();
+//!     for i in 1.. {
+//!         // SAFETY: main keeps the structure, and is suspended in `caller`.
+//!         unsafe {
+//!             (*this).value = i * i;
+//!             rctx_swapcontext(&raw mut (*this).own, &raw const (*this).caller);
+//!         }
+//!     }
+//! }
+//!
+//! fn main() {
+//!     // SAFETY: zeroes are a context that was never captured; the stack lives until nothing runs on it.
+//!     unsafe {
+//!         let mut storage: Squares = zeroed();
+//!         let this = &raw mut storage;
+//!         assert_eq!(rctx_stack_alloc(&raw mut (*this).own.uc_stack, 64 * 1024), 0);
+//!         let mut stack = (*this).own.uc_stack;
+//!         rctx_makecontext(&raw mut (*this).own, Some(squares), this.cast());
+//!         for wanted in [1, 4, 9] {
+//!             assert_eq!(rctx_swapcontext(&raw mut (*this).caller, &raw const (*this).own), 0);
+//!             assert_eq!((*this).value, wanted);
+//!         }
+//!         assert_eq!(rctx_stack_free(&raw mut stack), 0);
+//!     }
+//!     println!("1, 4, 9");
+//! }
+//! ```
+//!
+//! What a suspended function holds is dropped only if it is resumed to its end, and a panic must not leave a
+//! context's function: `extern "C"` ends the process there.
+//!
+//! Do not use a capture that returns twice (`getcontext`, `rctx_getcontext`,
 //! `rctx_getcontext_sliced`) from Rust. The compiler has no way to be told, and locals may be wrong at
 //! the second return. `swapcontext` and `makecontext` return once and are sound.
 
@@ -40,7 +89,8 @@ mod stack;
 mod switch;
 
 #[doc(hidden)]
-pub use arch::{LAYOUT, ucontext_t};
+pub use arch::LAYOUT;
+pub use arch::ucontext_t;
 pub use posix::*;
 pub use sigmask::*;
 pub use slice::{rctx_slice_free, rctx_slice_start, rctx_slice_swap, rctx_slice_t};

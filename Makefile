@@ -98,12 +98,11 @@ install: $(BUILT) ## into PREFIX (/usr/local) and LIBDIR (PREFIX/lib), below DES
 	$(INSTALL) -m 755 $(RELEASE)/rctx-run '$(DESTDIR)$(BINDIR)/rctx-run'
 	$(INSTALL) -d '$(DESTDIR)$(dir $(GDB_SCRIPT))'
 	$(INSTALL) -m 644 gdb/rctx.py '$(DESTDIR)$(GDB_SCRIPT)'
-	$(foreach page,$(MANUAL),$(INSTALL) -D -m 644 $(page) '$(DESTDIR)$(call in_manual,$(notdir $(page)))' && ) \
-	$(foreach link,$(MANUAL_LINKS),ln -sf $(lastword $(subst =, ,$(link))) \
-		'$(DESTDIR)$(call in_manual,$(firstword $(subst =, ,$(link))))' && ) :
-
-# Where a page is installed.
-in_manual = $(MANDIR)/man$(subst .,,$(suffix $(1)))/$(1)
+	for section in 1 3 7; do \
+		$(INSTALL) -d '$(DESTDIR)$(MANDIR)'/man$$section; \
+		$(INSTALL) -m 644 man/*.$$section '$(DESTDIR)$(MANDIR)'/man$$section; \
+	done
+	for link in $(MANUAL_LINKS); do ln -sf $${link#*=} '$(DESTDIR)$(MANDIR)/man3/'$${link%=*}; done
 
 # Only when something is missing, so that `sudo make install` builds nothing as root.
 $(BUILT):
@@ -114,9 +113,10 @@ uninstall: ## remove what install put there
 	rm -f '$(DESTDIR)$(LIBDIR)/librctx.so.$(VERSION)' '$(DESTDIR)$(LIBDIR)/$(SONAME)' \
 		'$(DESTDIR)$(LIBDIR)/librctx.so' '$(DESTDIR)$(LIBDIR)/librctx.a' \
 		'$(DESTDIR)$(INCLUDEDIR)/rctx.h' '$(DESTDIR)$(LIBDIR)/pkgconfig/rctx.pc' \
-		'$(DESTDIR)$(BINDIR)/rctx-run' '$(DESTDIR)$(GDB_SCRIPT)' \
-		$(foreach page,$(notdir $(MANUAL)) $(foreach link,$(MANUAL_LINKS),$(firstword $(subst =, ,$(link)))),\
-			'$(DESTDIR)$(call in_manual,$(page))')
+		'$(DESTDIR)$(BINDIR)/rctx-run' '$(DESTDIR)$(GDB_SCRIPT)'
+	for page in $(notdir $(MANUAL)) $(MANUAL_LINKS); do \
+		page=$${page%=*}; rm -f '$(DESTDIR)$(MANDIR)/man'$${page##*.}/$$page; \
+	done
 
 .PHONY: installcheck
 installcheck: all ## install into a temporary place, use it from there, uninstall

@@ -19,15 +19,16 @@ OUT = $(or $(CARGO_TARGET_DIR),target)
 RELEASE = $(OUT)/release
 SECONDS ?= 60
 
-# The one version is Cargo.toml's. Read without cargo, which root may not have at `sudo make install`.
-VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
-MAJOR = $(firstword $(subst ., ,$(VERSION)))
-SONAME = librctx.so.$(MAJOR)
 GDB_SCRIPT = $(GDBDIR)$(LIBDIR)/librctx.so.$(VERSION)-gdb.py
 MANUAL = $(wildcard man/*.[137])
 # A page has the name of one of its functions; the others lead to it. Those of POSIX belong to the system's manual.
 MANUAL_LINKS := $(shell scripts/manual-names man/*.3 | awk '$$2 !~ /^(get|set|make|swap)context$$/ && \
 	$$1 != "man/" $$2 ".3" { sub("man/", "", $$1); print $$2 ".3=" $$1 }')
+
+# The one version is Cargo.toml's. Read without cargo, which root may not have at `sudo make install`.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+MAJOR = $(firstword $(subst ., ,$(VERSION)))
+SONAME = librctx.so.$(MAJOR)
 BUILT = $(RELEASE)/librctx.so $(RELEASE)/$(SONAME) $(RELEASE)/librctx.a $(RELEASE)/rctx-run
 
 CBINDGEN_VERSION = 0.29.4

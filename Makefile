@@ -57,7 +57,8 @@ demo: deps all ## watch real programs run on our contexts
 	scripts/demo
 
 .PHONY: check
-check: deps all header-check abi-check manual-check examples-check crate-check installcheck lint instructions-check ## everything that is tested
+check: deps all header-check abi-check manual-check examples-check crate-check installcheck lint instructions-check \
+		cpython-check ## everything that is tested
 	$(CARGO) test --release --locked -p rctx-run
 	$(CARGO) test --release --locked -p rctx-tests
 	scripts/fuzz runs 2000
@@ -141,6 +142,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 include cross.mk
+include cpython.mk
 
 # The parts of check.
 

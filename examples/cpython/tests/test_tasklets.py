@@ -1,5 +1,7 @@
 """What the functions and types promise."""
 
+import pathlib
+import re
 import weakref
 
 import pytest
@@ -229,3 +231,10 @@ def test_deadlock_is_an_exception_in_main():
         pipe.receive()
     tasklet(pipe.send, 2)
     assert pipe.receive() == 2
+
+
+def test_the_example_of_the_readme(python):
+    readme = pathlib.Path(__file__).resolve().parents[1] / "README.md"
+    (program,) = re.findall(r"```python\n(.*?)```", readme.read_text(), re.DOTALL)
+    (promised,) = re.findall(r"print.*  # (.*)", program)
+    assert python(program) == promised + "\n"

@@ -4,6 +4,7 @@ import contextvars
 import sys
 import threading
 import traceback
+import weakref
 
 import pytest
 from rctx_tasklet import TaskletExit, current, kill, schedule, tasklet
@@ -216,6 +217,44 @@ def test_recursion_that_is_suspended():
     assert len(depths) == 5 and max(depths) - min(depths) <= 1 and min(depths) > 500
 
 
+def test_a_tasklet_begins_as_deep_as_main_is():
+    there = []
+
+    def down(level):
+        if level:
+            return down(level - 1)
+        here = deepest()
+        tasklet(lambda: there.append(deepest()))
+        schedule()
+        return here
+
+    assert abs(down(500) - there[0]) < 60
+
+
+def test_depths_of_suspended_tasklets_do_not_add_up():
+    def dive(level):
+        return sum(map(dive, [level - 1])) if level else schedule() or 0
+
+    made = [tasklet(dive, 60) for _ in range(300)]
+    schedule()
+    assert dive(60) == 0
+    run(*made)
+
+
+def test_a_recursion_error_that_is_handled_across_a_switch():
+    def dive():
+        try:
+            dive()
+        except RecursionError:
+            schedule()
+
+    made = [tasklet(dive) for _ in range(3)]
+    schedule()
+    assert deepest() > 500
+    for each in made:
+        each.kill()
+
+
 def test_recursion_limit_set_meanwhile():
     limit = sys.getrecursionlimit()
     made = tasklet(lambda: (schedule(), depths.append(deepest())))
@@ -262,24 +301,28 @@ def test_a_trace_function_that_switches():
     seen = []
 
     def trace(frame, event, argument):
-        if frame.f_code is traced.__code__:
-            seen.append(event)
-            schedule()
+        if frame.f_code in (traced.__code__, other.__code__):
+            seen.append((frame.f_code.co_name, event))
+        if frame.f_code is traced.__code__ and event == "line":
+            schedule()  # the other one is traced, although this one is in a trace function
+            seen.append("back")
         return trace
 
     def traced():
         return 1
 
-    other = []
-    tasklet(lambda: [other.append(schedule()) for _ in range(10)])
+    def other():
+        return 2
+
+    tasklet(lambda: other())
     old = sys.gettrace()
     sys.settrace(trace)
     try:
         traced()
     finally:
         sys.settrace(old)
-    assert seen == ["call", "line", "return"] and len(other) == 3 - 1
-    assert sys.gettrace() is old
+    steps = {name: [(name, event) for event in ("call", "line", "return")] for name in ("traced", "other")}
+    assert seen == steps["traced"][:2] + steps["other"] + ["back"] + steps["traced"][2:]
 
 
 def test_profilers_see_every_tasklet():
@@ -328,22 +371,36 @@ def test_kill_carries_its_traceback():
 
 
 def test_deallocators_nest_across_switches():
-    """The count of nested deallocations is each tasklet's."""
+    """Deep ones are put off, by a count that is each tasklet's."""
 
     class Switching:
         def __del__(self):
             schedule()
 
+    class Token:
+        pass
+
+    def nest(chain, depth):
+        for _ in range(depth):
+            chain = [chain]
+        return chain
+
     def work():
-        chain = Switching()
-        for _ in range(300):
-            chain = [chain, Switching()]
+        chain = nest(Switching(), 40)
         del chain
 
-    run(*(tasklet(work) for _ in range(3)))
+    made = [tasklet(work) for _ in range(3)]
+    schedule()
+    assert all(each.alive for each in made)
+    token = Token()
+    reference = weakref.ref(token)
+    chain = nest(token, 30)
+    del token, chain
+    assert reference() is None
+    run(*made)
 
 
-def test_warnings_and_repr():
+def test_repr():
     class Slow:
         def __repr__(self):
             schedule()

@@ -29,7 +29,9 @@ MANUAL_LINKS := $(shell scripts/manual-names man/*.3 | awk '$$2 !~ /^(get|set|ma
 VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 MAJOR = $(firstword $(subst ., ,$(VERSION)))
 SONAME = librctx.so.$(MAJOR)
-BUILT = $(RELEASE)/librctx.so $(RELEASE)/$(SONAME) $(RELEASE)/librctx.a $(RELEASE)/rctx-run
+TRACK_SONAME = librctx-track.so.$(MAJOR)
+BUILT = $(RELEASE)/librctx.so $(RELEASE)/$(SONAME) $(RELEASE)/librctx.a $(RELEASE)/rctx-run \
+	$(RELEASE)/librctx_track.so $(RELEASE)/$(TRACK_SONAME)
 
 CBINDGEN_VERSION = 0.29.4
 CBINDGEN_ROOT = $(OUT)/tools/cbindgen-$(CBINDGEN_VERSION)
@@ -48,9 +50,11 @@ SHELL = /bin/bash
 .SHELLFLAGS = -eu -o pipefail -c
 
 .PHONY: all
-all: ## build librctx.so, librctx.a and rctx-run in target/release (the default)
+all: ## build librctx.so, librctx.a, librctx-track.so and rctx-run in target/release (the default)
 	$(CARGO) build --release --locked -p rctx -p rctx-run
+	$(CARGO) build --release --locked -p rctx-track
 	ln -sf librctx.so $(RELEASE)/$(SONAME)
+	ln -sf librctx_track.so $(RELEASE)/$(TRACK_SONAME)
 
 .PHONY: demo
 demo: deps all ## watch real programs run on our contexts
@@ -92,6 +96,9 @@ install: $(BUILT) ## into PREFIX (/usr/local) and LIBDIR (PREFIX/lib), below DES
 	$(INSTALL) -m 755 $(RELEASE)/librctx.so '$(DESTDIR)$(LIBDIR)/librctx.so.$(VERSION)'
 	ln -sf librctx.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
 	ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/librctx.so'
+	$(INSTALL) -m 755 $(RELEASE)/librctx_track.so '$(DESTDIR)$(LIBDIR)/librctx-track.so.$(VERSION)'
+	ln -sf librctx-track.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/$(TRACK_SONAME)'
+	ln -sf $(TRACK_SONAME) '$(DESTDIR)$(LIBDIR)/librctx-track.so'
 	$(INSTALL) -m 644 $(RELEASE)/librctx.a '$(DESTDIR)$(LIBDIR)/librctx.a'
 	$(INSTALL) -m 644 include/rctx.h '$(DESTDIR)$(INCLUDEDIR)/rctx.h'
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
@@ -114,6 +121,8 @@ $(BUILT):
 uninstall: ## remove what install put there
 	rm -f '$(DESTDIR)$(LIBDIR)/librctx.so.$(VERSION)' '$(DESTDIR)$(LIBDIR)/$(SONAME)' \
 		'$(DESTDIR)$(LIBDIR)/librctx.so' '$(DESTDIR)$(LIBDIR)/librctx.a' \
+		'$(DESTDIR)$(LIBDIR)/librctx-track.so.$(VERSION)' '$(DESTDIR)$(LIBDIR)/$(TRACK_SONAME)' \
+		'$(DESTDIR)$(LIBDIR)/librctx-track.so' \
 		'$(DESTDIR)$(INCLUDEDIR)/rctx.h' '$(DESTDIR)$(LIBDIR)/pkgconfig/rctx.pc' \
 		'$(DESTDIR)$(BINDIR)/rctx-run' '$(DESTDIR)$(GDB_SCRIPT)'
 	for page in $(notdir $(MANUAL)) $(MANUAL_LINKS); do \

@@ -9,6 +9,7 @@
 //! | `slice` | the engine below it, and the compact handle `rctx_slice_*` |
 //! | `switch` | `rctx_switch`, `rctx_call`, `getstacktop`, `stack_direction` |
 //! | `sigmask` | the policy for signal masks and the environment |
+//! | `tracking` | what is agreed on with the tracking object, the crate in `track/` |
 //! | `sanitizer` | what memory and race checkers are told |
 //! | `fibers` | the stacks that they are told of |
 //! | `pool` | released stacks, kept for `rctx_stack_alloc` |
@@ -87,6 +88,7 @@ mod slice;
 mod sliced;
 mod stack;
 mod switch;
+mod tracking;
 
 #[doc(hidden)]
 pub use arch::LAYOUT;

@@ -204,13 +204,25 @@ macro_rules! swap_slowly {
     };
 }
 
+/// Loads the running thread's shadow of its mask into rax: not zero when it is unknown.
+macro_rules! load_shadow {
+    () => {
+        concat!(
+            "mov rax, [rip + {shadow}]\n",
+            "mov rax, fs:[rax]\n",
+            "test eax, {UNKNOWN}\n",
+        )
+    };
+}
+
 macro_rules! getcontext {
     (masked) => {
         context_asm!(
-            "cmp byte ptr [rip + {policy}], {POSIX}",
-            "jne {maskless}",
+            "cmp byte ptr [rip + {policy}], {NONE}",
+            "jae 4f",
             "test rdi, rdi",
             "jz 8f",
+            "2:",
             "mov r8, rdi",
             "lea rdx, [rdi + {SIGMASK}]", //         the old mask goes here
             "xor esi, esi", //                       no new one
@@ -221,12 +233,21 @@ macro_rules! getcontext {
             "mov rdi, r8",
             "test eax, eax",
             "jnz 7f",
+            "3:",
             save!(),
             "mov rax, [rip + {captured}]",
             "or rax, {MASK}",
             "mov [rdi + {FLAGS}], rax",
             "xor eax, eax",
             "ret",
+            "4:",
+            "je {maskless}",
+            "test rdi, rdi", //                      policy track
+            "jz 8f",
+            load_shadow!(),
+            "jnz 2b",
+            "mov [rdi + {SIGMASK}], rax",
+            "jmp 3b",
             "7:",
             "mov edi, eax",
             "neg edi",
@@ -235,7 +256,9 @@ macro_rules! getcontext {
             "mov edi, {EFAULT}",
             "jmp {fail}" ;
             policy = sym $crate::sigmask::POLICY,
-            POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_getcontext,
             SIGSET_SIZE = const $crate::sigmask::KERNEL_SIGSET_SIZE,
             SYS_rt_sigprocmask = const libc::SYS_rt_sigprocmask,
@@ -267,8 +290,8 @@ macro_rules! getcontext {
 macro_rules! setcontext {
     (masked) => {
         context_asm!(
-            "cmp byte ptr [rip + {policy}], {POSIX}",
-            "jne {maskless}",
+            "cmp byte ptr [rip + {policy}], {NONE}",
+            "jae 4f",
             "test rdi, rdi",
             "jz 8f",
             "cmp qword ptr [rdi + {FLAGS}], {PLAIN_MASK}",
@@ -283,8 +306,21 @@ macro_rules! setcontext {
             "test eax, eax",
             "jnz 7f",
             "mov rsi, r8",
+            "3:",
             load_context!(),
             cfi_of_caller!(),
+            "4:",
+            "je {maskless}",
+            "test rdi, rdi", //                      policy track
+            "jz 8f",
+            "cmp qword ptr [rdi + {FLAGS}], {PLAIN_MASK}",
+            "jne 8f",
+            load_shadow!(),
+            "jnz 8f",
+            "mov rsi, rdi",
+            "cmp rax, [rdi + {SIGMASK}]",
+            "je 3b",
+            "jmp 8f",
             "7:",
             "mov edi, eax",
             "neg edi",
@@ -293,7 +329,9 @@ macro_rules! setcontext {
             "mov esi, 1",
             "jmp {resume_or_fail}" ;
             policy = sym $crate::sigmask::POLICY,
-            POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_setcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,
@@ -349,8 +387,9 @@ macro_rules! swap_maskless {
 macro_rules! swapcontext {
     (masked) => {
         context_asm!(
-            "cmp byte ptr [rip + {policy}], {POSIX}",
-            "je 2f",
+            "cmp byte ptr [rip + {policy}], {NONE}",
+            "jb 2f",
+            "ja 4f",
             swap_maskless!(),
             "2:",
             "test rsi, rsi",
@@ -371,10 +410,24 @@ macro_rules! swapcontext {
             "mov rsi, r9",
             "test eax, eax",
             "jnz 7f",
+            "3:",
             save!(),
             "mov qword ptr [rdi + {FLAGS}], {PLAIN_MASK}",
             load_other_context!(),
             cfi_of_caller!(),
+            "4:", //                                 policy track
+            "test rsi, rsi",
+            "jz 8f",
+            "test rdi, rdi",
+            "jz 8f",
+            "cmp qword ptr [rsi + {FLAGS}], {PLAIN_MASK}",
+            "jne 8f",
+            load_shadow!(),
+            "jnz 8f",
+            "cmp rax, [rsi + {SIGMASK}]",
+            "jne 8f",
+            "mov [rdi + {SIGMASK}], rax",
+            "jmp 3b",
             "7:",
             "mov edi, eax",
             "neg edi",
@@ -382,7 +435,9 @@ macro_rules! swapcontext {
             "8:",
             swap_slowly!("mov edx, 1") ;
             policy = sym $crate::sigmask::POLICY,
-            POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             MASK = const $crate::context::MASK,
             PLAIN = const $crate::context::PLAIN,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,

@@ -1,0 +1,84 @@
+//! The functions of the C library that ours stand in front of.
+
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// A function that comes next after ours of the same name.
+pub struct Real {
+    name: &'static CStr,
+    address: AtomicUsize,
+}
+
+impl Real {
+    pub const fn new(name: &'static CStr) -> Self {
+        Self { name, address: AtomicUsize::new(0) }
+    }
+
+    /// Its address. Found when the object is loaded, or before that by whoever comes first.
+    pub fn address(&self) -> usize {
+        match self.address.load(Ordering::Relaxed) {
+            0 => self.find(),
+            address => address,
+        }
+    }
+
+    #[cold]
+    fn find(&self) -> usize {
+        // SAFETY: a C string.
+        let address = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) } as usize;
+        self.address.store(address, Ordering::Relaxed);
+        address
+    }
+
+    /// Whether the program's calls lead to it, past ours.
+    pub fn is_what_programs_call(&self) -> bool {
+        // SAFETY: a C string.
+        let called = unsafe { libc::dlsym(libc::RTLD_DEFAULT, self.name.as_ptr()) } as usize;
+        self.address() == called
+    }
+}
+
+/// Defines functions in front of the C library's: within the body, the name behind `in front of` is the function that
+/// comes next.
+macro_rules! interpose {
+    ($(
+        $(#[$attribute:meta])*
+        fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty, in front of $real:ident $body:block
+    )*) => {
+        $(
+            $(#[$attribute])*
+            #[doc = concat!("The C library's `", stringify!($name), "`.")]
+            ///
+            /// # Safety
+            /// The C library's.
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+                // SAFETY: the next function of this name has this type.
+                let $real: unsafe extern "C" fn($($type),*) -> $result =
+                    unsafe { core::mem::transmute(reals::$name.address()) };
+                $body
+            }
+        )*
+
+        #[allow(non_upper_case_globals)] // the names of C
+        mod reals {
+            use crate::real::Real;
+            $($(#[$attribute])* pub static $name: Real = Real::new(
+                match core::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                    Ok(name) => name,
+                    Err(_) => unreachable!(),
+                },
+            );)*
+        }
+
+        /// Every function of this file.
+        pub static REALS: &[&crate::real::Real] = &[$($(#[$attribute])* &reals::$name),*];
+    };
+}
+pub(crate) use interpose;
+
+/// Every function, once.
+pub fn all() -> impl Iterator<Item = &'static Real> {
+    let lists = [crate::masks::REALS, crate::handlers::REALS, crate::processes::REALS];
+    lists.into_iter().flatten().copied()
+}

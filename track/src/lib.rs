@@ -89,10 +89,13 @@ static START: unsafe extern "C" fn() = start;
 /// # Safety
 /// Called by the loader, before `main`.
 unsafe extern "C" fn start() {
+    // Not RTLD_DEFAULT, which finds an object's own functions first.
+    // SAFETY: null stands for the program.
+    let program = unsafe { libc::dlopen(null(), libc::RTLD_LAZY) };
     // By dlopen we come behind the C library, to which all names lead already.
-    if real::all().into_iter().any(|function| function.is_what_programs_call()) {
+    if real::all().any(|function| function.is_called_past_ours(program)) {
         return tell(
-            c"posix: librctx-track.so stands behind the C library; preload it or link it, do not dlopen it",
+            c"posix: librctx-track.so was loaded behind the C library: preload it, or link it",
         );
     }
     tell_of(null());

@@ -1,6 +1,6 @@
 //! The functions of the C library that ours stand in front of.
 
-use core::ffi::CStr;
+use core::ffi::{CStr, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// A function that comes next after ours of the same name.
@@ -30,12 +30,25 @@ impl Real {
         address
     }
 
-    /// Whether the program's calls lead to it, past ours.
-    pub fn is_what_programs_call(&self) -> bool {
+    /// Whether the program's calls lead past ours to it. `program` is dlopen's handle of the program.
+    pub fn is_called_past_ours(&self, program: *mut c_void) -> bool {
         // SAFETY: a C string.
-        let called = unsafe { libc::dlsym(libc::RTLD_DEFAULT, self.name.as_ptr()) } as usize;
-        self.address() == called
+        let called = unsafe { libc::dlsym(program, self.name.as_ptr()) } as usize;
+        // Another object's function may stand before ours; in one that is loaded late, nothing comes next.
+        !is_ours(called) && [0, called].contains(&self.address())
     }
+}
+
+/// Whether `address` lies in this object.
+fn is_ours(address: usize) -> bool {
+    let object = |address: usize| {
+        // SAFETY: `info` is written if the answer is not 0.
+        unsafe {
+            let mut info = core::mem::zeroed::<libc::Dl_info>();
+            (libc::dladdr(address as *const _, &mut info) != 0).then_some(info.dli_fbase)
+        }
+    };
+    object(address) == object(is_ours as *const () as usize)
 }
 
 /// Defines functions in front of the C library's: within the body, the name behind `in front of` is the function that

@@ -3,8 +3,8 @@
  * A program's first comment says how it is built and run, one directive a line, each optional. A line that
  * starts with a word of lower-case letters and a colon is a directive; an unknown one is an error.
  *
- *     linkings: shared static preload oracle    how it gets the functions (default: shared static); `archive` is
- *                                               librctx.a in a program that is shared otherwise
+ *     linkings: shared static preload oracle    how it gets the functions (default: shared static); also
+ *               archive track linked-track same gdb
  *     options: -O0 -O2 -Os                      built and run once with each (default: these three)
  *     compilers: gcc clang                      built and run with each (default: gcc)
  *     flags: -flto -pthread                     added to every build; a sanitizer named here must be in it
@@ -18,10 +18,13 @@
  *     environment: RCTX_SIGMASK=none            set for every run, one or more
  *     stderr: a regular expression              that all of stderr matches; empty for silence (default: any)
  *
- * `gdb`, a linking as well, runs the program under gdb with the script of its name, which prints the end marker.
  * `preload` and `oracle` are for programs that include <ucontext.h> only: `preload` runs them with
  * LD_PRELOAD over the system's libc and proves by the loader's log that the functions bind to us, `oracle`
- * runs them over the system's libc alone, as the standard that the test itself is held to.
+ * runs them over the system's libc alone, as the standard that the test itself is held to. `archive` is
+ * librctx.a in a program that is shared otherwise. `track` preloads librctx-track.so, `linked-track` links with
+ * it, and both prove that masks were tracked to the end. `same` is for programs that print what they see: over
+ * the system's libc, preload and track it must be the same, for one seed. `gdb` runs the program under gdb with
+ * the script of its name, which prints the end marker.
  *
  * A program succeeds when its status is right and its last line of output is the end marker, which END()
  * prints; a program that ends without it has failed.

@@ -5,11 +5,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use object::{Object, ObjectSection, ObjectSymbol};
-use rctx_tests::{Outcome, POSIX, SONAME, command, library, root, run, run_tool, words};
+use rctx_tests::{
+    Outcome, POSIX, SONAME, TRACK_SONAME, command, library, root, run, run_tool, words,
+};
 use regex::Regex;
 
 const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
@@ -23,17 +26,23 @@ enum Linking {
     Preload,
     Oracle,
     Archive,
+    Track,
+    LinkedTrack,
+    Same,
     Gdb,
     Helgrind,
     Memcheck,
 }
 
-const LINKINGS: [(&str, Linking); 8] = [
+const LINKINGS: [(&str, Linking); 11] = [
     ("shared", Linking::Shared),
     ("static", Linking::Static),
     ("archive", Linking::Archive),
     ("preload", Linking::Preload),
     ("oracle", Linking::Oracle),
+    ("track", Linking::Track),
+    ("linked-track", Linking::LinkedTrack),
+    ("same", Linking::Same),
     ("gdb", Linking::Gdb),
     ("helgrind", Linking::Helgrind),
     ("memcheck", Linking::Memcheck),
@@ -231,9 +240,18 @@ impl Program {
         compile.arg("-o").arg(&binary).arg(&self.source);
         compile.args(&self.flags); // libraries come behind what uses them
         match linking {
-            Linking::Shared | Linking::Gdb | Linking::Helgrind | Linking::Memcheck => {
+            Linking::Shared
+            | Linking::LinkedTrack
+            | Linking::Gdb
+            | Linking::Helgrind
+            | Linking::Memcheck => {
                 let libraries = library_links()?;
-                compile.arg("-L").arg(&libraries).arg("-lrctx");
+                compile.arg("-L").arg(&libraries);
+                if linking == Linking::LinkedTrack {
+                    // Needed by a program without a mask call of its own, too.
+                    compile.args(["-Wl,--no-as-needed", "-lrctx-track"]);
+                }
+                compile.arg("-lrctx");
                 compile.arg(format!("-Wl,-rpath,{}", libraries.display()));
             }
             Linking::Static => {
@@ -243,7 +261,7 @@ impl Program {
             Linking::Archive => {
                 compile.arg(library(Path::new(SCRATCH), "librctx.a")?);
             }
-            Linking::Preload | Linking::Oracle => {}
+            Linking::Preload | Linking::Oracle | Linking::Track | Linking::Same => {}
         }
         let built = run_tool(&mut compile, directory)?;
         if linking == Linking::Static {
@@ -265,23 +283,70 @@ impl Program {
     }
 
     fn check(&self, linking: Linking, binary: &Path, directory: &Path) -> Outcome {
+        let preload = |name| Ok::<_, String>(Some(library_links()?.join(name)));
         let preload = match linking {
-            Linking::Preload => Some(library_links()?.join(SONAME)),
+            Linking::Same => return self.check_same(binary, directory),
+            Linking::Preload => preload(SONAME)?,
+            Linking::Track => preload(TRACK_SONAME)?,
             _ => None,
         };
-        self.check_with(linking, preload.as_deref(), binary, directory)
+        self.check_with(linking, preload.as_deref(), &[], binary, directory).map(drop)
     }
 
+    /// Runs the program over the system's libc, over ours, and with masks that are tracked, and checked on the way:
+    /// what it prints must be the same to the byte.
+    fn check_same(&self, binary: &Path, directory: &Path) -> Outcome {
+        let seed = env::var("RCTX_SEED").unwrap_or_else(|_| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
+            now.as_nanos().to_string()
+        });
+        eprintln!("{}: RCTX_SEED={seed}", self.name());
+        let run = |linking, library: Option<&str>, environment: &[(&str, &str)]| {
+            let preload = library.map(|name| Ok(library_links()?.join(name)));
+            let preload = preload.transpose().map_err(|error: String| error)?;
+            let environment = [environment, &[("RCTX_SEED", &seed)]].concat();
+            self.check_with(linking, preload.as_deref(), &environment, binary, directory)
+        };
+        let expected = run(Linking::Oracle, None, &[])?;
+        for (what, linking, library, environment) in [
+            ("posix", Linking::Preload, SONAME, &[][..]),
+            ("track", Linking::Track, TRACK_SONAME, &[]),
+            ("track, checked", Linking::Track, TRACK_SONAME, &[("RCTX_SIGMASK_CHECK", "1")]),
+        ] {
+            let seen = run(linking, Some(library), environment)?;
+            let mut lines = expected.lines().zip(seen.lines()).enumerate();
+            if let Some((number, (expected, seen))) = lines.find(|(_, (it, other))| it != other) {
+                return Err(format!(
+                    "RCTX_SEED={seed}: from line {} on, {what} prints\n{seen}\nand the system's libc\n{expected}",
+                    number + 1
+                ));
+            }
+            if expected.len() != seen.len() {
+                return Err(format!("RCTX_SEED={seed}: {what} prints more or less"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the program once and returns what it printed.
     fn check_with(
         &self,
         linking: Linking,
         preload: Option<&Path>,
+        environment: &[(&str, &str)],
         binary: &Path,
         directory: &Path,
-    ) -> Outcome {
+    ) -> Outcome<String> {
         let log = directory.join("bindings");
         let mut loader = Vec::new();
-        if matches!(linking, Linking::Shared | Linking::Preload) {
+        let mut run_environment: Vec<_> =
+            environment.iter().map(|&(name, value)| (name, value.to_owned())).collect();
+        let is_tracked = matches!(linking, Linking::Track | Linking::LinkedTrack);
+        if is_tracked {
+            run_environment.push(("RCTX_VERBOSE", "1".to_owned()));
+        }
+        let is_bound = is_tracked || matches!(linking, Linking::Shared | Linking::Preload);
+        if is_bound {
             // All bindings at the start, so that the log has those of functions not called as well.
             loader.push(("LD_BIND_NOW", "1".to_owned()));
             loader.push(("LD_DEBUG", "bindings".to_owned()));
@@ -314,7 +379,8 @@ impl Program {
             }
             (None, _) => Command::new(binary),
         };
-        run_it.envs(loader).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        run_it.envs(loader).envs(run_environment);
+        run_it.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let run = run(&mut run_it, directory)?;
 
         if run.status.code() != Some(self.status) {
@@ -326,12 +392,17 @@ impl Program {
         if self.stderr.as_ref().is_some_and(|expected| !expected.is_match(&run.stderr)) {
             return Err(run.describe("stderr is not as expected", &run_it));
         }
-        if matches!(linking, Linking::Shared | Linking::Preload) {
-            let log = format!("{}.{}", log.display(), run.pid);
-            let must_import = linking == Linking::Preload;
-            check_bindings(binary, Path::new(&log), must_import, self.sanitizers().next())?;
+        // Every way out of tracking says why.
+        let tracks = run.stderr.contains(", signal masks: track");
+        if is_tracked && (!tracks || run.stderr.contains(", signal masks: posix: ")) {
+            return Err(run.describe("the masks were not tracked", &run_it));
         }
-        Ok(())
+        if is_bound {
+            let log = format!("{}.{}", log.display(), run.pid);
+            let sanitizer = self.sanitizers().next();
+            check_bindings(binary, Path::new(&log), preload.is_some(), sanitizer)?;
+        }
+        Ok(run.stdout)
     }
 }
 
@@ -419,13 +490,17 @@ fn library_links() -> Outcome<PathBuf> {
     static MADE: OnceLock<Outcome<PathBuf>> = OnceLock::new();
     let make = || {
         let file = library(Path::new(SCRATCH), "librctx.so")?;
+        let track = library(Path::new(SCRATCH), "librctx_track.so")?;
         let directory = Path::new(SCRATCH).join("lib");
         let attempt = || {
             fs::create_dir_all(&directory)?;
-            for name in ["librctx.so", SONAME] {
+            let links = [("librctx.so", &file), (SONAME, &file)];
+            for (name, file) in
+                links.into_iter().chain([("librctx-track.so", &track), (TRACK_SONAME, &track)])
+            {
                 let link = directory.join(name);
                 let _ = fs::remove_file(&link); // an earlier run's
-                std::os::unix::fs::symlink(&file, link)?;
+                std::os::unix::fs::symlink(file, link)?;
             }
             Ok(())
         };
@@ -467,7 +542,8 @@ fn self_tests() -> Vec<Trial> {
                 let linking = if preload.is_some() { Linking::Preload } else { Linking::Oracle };
                 let program = Program::read(&source, directive.is_empty() && preload.is_none())?;
                 let binary = program.build(linking, &program.compilers()[0], "-O2", &directory)?;
-                program.check_with(linking, preload.map(Path::new), &binary, &directory)
+                let preload = preload.map(Path::new);
+                program.check_with(linking, preload, &[], &binary, &directory)
             };
             match attempt() {
                 Err(message) if message.contains(expected) => Ok(()),

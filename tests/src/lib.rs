@@ -28,6 +28,9 @@ pub const POSIX: [&str; 4] = ["getcontext", "makecontext", "setcontext", "swapco
 /// The name under which the loader finds the library.
 pub const SONAME: &str = "librctx.so.0";
 
+/// The same of the tracking object.
+pub const TRACK_SONAME: &str = "librctx-track.so.0";
+
 /// The top of the source tree.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the tree")

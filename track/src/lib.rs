@@ -123,7 +123,9 @@ fn tell_of(refused: *const core::ffi::c_char) {
 /// The check mode's end: says which signals are not as the shadow has them, and where, and aborts.
 unsafe extern "C" fn differ(kernel: u64, shadow: u64) -> c_int {
     let mut line = Line { bytes: [0; 512], len: 0 };
-    line.push(b"rctx: RCTX_SIGMASK_CHECK: the signal mask was changed unseen before the swap below:");
+    line.push(
+        b"rctx: RCTX_SIGMASK_CHECK: the signal mask was changed unseen before the swap below:",
+    );
     for (what, signals) in [(&b" blocked"[..], kernel & !shadow), (b" unblocked", shadow & !kernel)]
     {
         if signals != 0 {
@@ -137,7 +139,9 @@ unsafe extern "C" fn differ(kernel: u64, shadow: u64) -> c_int {
             line.push(&[b'0' + signal % 10]);
         }
     }
-    line.push(b"\nrctx: docs/track.md says what is not seen; run the program under --sigmask=posix\n");
+    line.push(
+        b"\nrctx: docs/track.md says what is not seen; run the program under --sigmask=posix\n",
+    );
     // SAFETY: the line holds so many bytes; the two functions are glibc's, of that signature.
     unsafe {
         libc::write(libc::STDERR_FILENO, line.bytes.as_ptr().cast(), line.len);

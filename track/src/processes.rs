@@ -35,7 +35,8 @@ pub extern "C" fn vfork_failed(status: c_int) -> libc::pid_t {
 
 /// Whether a child has its parent's thread-local words, and meanwhile runs beside it.
 fn shares_words(flags: u64) -> bool {
-    let [vm, tls, vfork] = [libc::CLONE_VM, libc::CLONE_SETTLS, libc::CLONE_VFORK].map(|it| it as u64);
+    let [vm, tls, vfork] =
+        [libc::CLONE_VM, libc::CLONE_SETTLS, libc::CLONE_VFORK].map(|it| it as u64);
     flags & (vm | tls | vfork) == vm
 }
 
@@ -73,7 +74,7 @@ interpose! {
         sixth: usize
     ) -> c_long, in front of real {
         match number {
-            libc::SYS_rt_sigprocmask => forget(),
+            libc::SYS_rt_sigprocmask if second != 0 => forget(),
             libc::SYS_rt_sigaction if second != 0 => {
                 give_up(c"posix: the program has installed a signal handler by syscall(SYS_rt_sigaction, ...)");
             }

@@ -30,6 +30,13 @@
 #define RCTX_SIGMASK_NONE 1
 
 /**
+ * The unprefixed functions save and install the signal mask, and make the system call only where the mask changes
+ * or is not known. It takes librctx-track.so, preloaded or linked, which sees what changes the mask; without it
+ * this is `RCTX_SIGMASK_POSIX`.
+ */
+#define RCTX_SIGMASK_TRACK 2
+
+/**
  * How much of the caller's own memory in `uc_stack` the library uses for itself, in bytes.
  */
 #define RCTX_SLICE_OVERHEAD 64
@@ -121,7 +128,9 @@ void rctx_makecontext(ucontext_t *ucp, void (*func)(void *arg), void *arg);
 /**
  * Chooses how the unprefixed functions treat the signal mask, for the whole process.
  *
- * - `policy`: `RCTX_SIGMASK_POSIX` or `RCTX_SIGMASK_NONE`.
+ * - `policy`: `RCTX_SIGMASK_POSIX`, `RCTX_SIGMASK_NONE` or `RCTX_SIGMASK_TRACK`. Where masks cannot be tracked,
+ *   because librctx-track.so is neither preloaded nor linked, `RCTX_SIGMASK_TRACK` is `RCTX_SIGMASK_POSIX`: a
+ *   second call tells, since it returns what is in force.
  *
  * Returns the policy before, or -1 with errno `EINVAL` for a number that is no policy, which changes
  * nothing. Contexts that exist keep or lack their mask as they were saved. Async-signal-safe and

@@ -1,0 +1,75 @@
+/* Under policy `track`, a swap between contexts of one mask makes no system call: a filter would end the process at
+ * rt_sigprocmask. Nor do getcontext, setcontext, uc_link, and what follows a mask call that was seen.
+ *
+ *     linkings: track
+ *     compilers: gcc clang
+ *     native: yes
+ */
+#include "check.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+static ucontext_t home, task;
+static char stack[65536];
+static int turns;
+
+static void work(void)
+{
+    turns++;
+    CHECK(swapcontext(&task, &home) == 0);
+    turns++;
+}
+
+static void forbid(int number)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
+
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+int main(void)
+{
+    volatile int returns = 0;
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    prepare(&task, stack, sizeof stack, &home);
+    makecontext(&task, work, 0);
+    CHECK(swapcontext(&home, &task) == 0); /* the mask is learnt here */
+    CHECK(turns == 1);
+    CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    CHECK(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
+    sigaddset(&set, SIGKILL); /* which cannot be */
+    CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    sigemptyset(&set);
+    CHECK(sigprocmask(SIG_SETMASK, &set, NULL) == 0);
+    forbid(SYS_rt_sigprocmask);
+
+    CHECK(swapcontext(&home, &task) == 0); /* and back by uc_link */
+    CHECK(turns == 2);
+    prepare(&task, stack, sizeof stack, &home);
+    makecontext(&task, work, 0);
+    for (int i = 0; i < 2; i++)
+        CHECK(swapcontext(&home, &task) == 0);
+    CHECK(turns == 4);
+    CHECK(getcontext(&home) == 0);
+    if (returns++ == 0)
+        setcontext(&home);
+    CHECK(returns == 2);
+    CHECK(!sigismember(&home.uc_sigmask, SIGUSR1));
+    END();
+    _Exit(0);
+}

@@ -264,6 +264,19 @@ macro_rules! fail_with_status {
     };
 }
 
+/// Loads the running thread's shadow of its mask into x9 and tells whether it is unknown: NE. Uses x8.
+macro_rules! load_shadow {
+    () => {
+        concat!(
+            "adrp x8, {shadow}\n",
+            "ldr x8, [x8, :lo12:{shadow}]\n",
+            "mrs x9, tpidr_el0\n",
+            "ldr x9, [x9, x8]\n",
+            "tst x9, #{UNKNOWN}\n",
+        )
+    };
+}
+
 macro_rules! getcontext {
     (masked) => {
         context_asm!(
@@ -272,6 +285,7 @@ macro_rules! getcontext {
             "ldrb w8, [x8, :lo12:{policy}]",
             "cmp w8, #{POSIX}",
             "b.ne 6f",
+            "4:",
             "mov x6, x0",
             "add x2, x0, #{SIGMASK}", //             the old mask goes here
             "mov x1, #0", //                         no new one
@@ -281,12 +295,20 @@ macro_rules! getcontext {
             "svc #0", //                             the kernel keeps all but x0
             "cbnz x0, 7f",
             "mov x0, x6",
+            "5:",
             save!(),
             constant!("x2", "PLAIN_MASK"),
             "str x2, [x0, #{FLAGS}]",
             "mov w0, #0",
             "ret",
             "6:",
+            "cmp w8, #{NONE}",
+            "b.eq 9f",
+            load_shadow!(), //                       policy track
+            "b.ne 4b",
+            "str x9, [x0, #{SIGMASK}]",
+            "b 5b",
+            "9:",
             "b {maskless}",
             "7:",
             fail_with_status!(),
@@ -295,6 +317,9 @@ macro_rules! getcontext {
             "b {fail}" ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_getcontext,
             SIGSET_SIZE = const $crate::sigmask::KERNEL_SIGSET_SIZE,
             SYS_rt_sigprocmask = const libc::SYS_rt_sigprocmask,
@@ -342,10 +367,25 @@ macro_rules! setcontext {
             "svc #0",
             "cbnz x0, 7f",
             "mov x1, x7",
+            "5:",
             read_environment!(),
             load_context!(),
             cfi_of_caller!(),
             "6:",
+            "cmp w8, #{NONE}",
+            "b.eq 9f",
+            "ldr x9, [x0, #{FLAGS}]", //             policy track
+            constant!("x10", "PLAIN_MASK"),
+            "cmp x9, x10",
+            "b.ne 8f",
+            load_shadow!(),
+            "b.ne 8f",
+            "ldr x8, [x0, #{SIGMASK}]",
+            "cmp x9, x8",
+            "b.ne 8f",
+            "mov x1, x0",
+            "b 5b",
+            "9:",
             "b {maskless}",
             "7:",
             fail_with_status!(),
@@ -354,6 +394,9 @@ macro_rules! setcontext {
             "b {resume_or_fail}" ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_setcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,
@@ -409,11 +452,27 @@ macro_rules! swapcontext {
             "cbnz x0, 7f",
             "mov x0, x6",
             "mov x1, x7",
+            "5:",
             save!(),
             "str x10, [x0, #{FLAGS}]",
             load_context!(),
             cfi_of_caller!(),
             "6:",
+            "cmp w8, #{NONE}",
+            "b.eq 3f",
+            "cbz x0, 8f", //                         policy track
+            "ldr x9, [x1, #{FLAGS}]",
+            constant!("x10", "PLAIN_MASK"),
+            "cmp x9, x10",
+            "b.ne 8f",
+            load_shadow!(),
+            "b.ne 8f",
+            "ldr x8, [x1, #{SIGMASK}]",
+            "cmp x9, x8",
+            "b.ne 8f",
+            "str x9, [x0, #{SIGMASK}]",
+            "b 5b",
+            "3:",
             "b {maskless}",
             "7:",
             fail_with_status!(),
@@ -421,6 +480,9 @@ macro_rules! swapcontext {
             swap_slowly!("mov w2, #1") ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_swapcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,

@@ -209,6 +209,24 @@ macro_rules! fail_with_status {
     };
 }
 
+/// Loads the running thread's shadow of its mask into r2, low, and r3, high, and tells whether it is unknown: NE. The
+/// low word, which tells it, comes last: a signal in between makes it so.
+macro_rules! load_shadow {
+    () => {
+        concat!(
+            "movw r3, #:lower16:({shadow} - (2f + 8))\n",
+            "movt r3, #:upper16:({shadow} - (2f + 8))\n",
+            "2:\n",
+            "ldr r3, [pc, r3]\n",
+            "mrc p15, 0, r2, c13, c0, 3\n",
+            "add r2, r2, r3\n",
+            "ldr r3, [r2, #4]\n",
+            "ldr r2, [r2]\n",
+            "tst r2, #{UNKNOWN}\n",
+        )
+    };
+}
+
 macro_rules! getcontext {
     (masked) => {
         context_asm!(
@@ -216,17 +234,27 @@ macro_rules! getcontext {
             "beq 8f",
             compare_policy!(),
             "bne 6f",
+            "4:",
             exchange_mask!(
                 "add r2, r0, #{SIGMASK}", //         the old mask goes here
                 "mov r1, #0" //                      no new one
             ),
             "bne 7f",
+            "5:",
             save!(),
             constant!("r2", "PLAIN_MASK"),
             "str r2, [r0, #{FLAGS}]",
             "mov r0, #0",
             "bx lr",
             "6:",
+            "cmp r3, #{NONE}",
+            "beq 9f",
+            load_shadow!(), //                       policy track
+            "bne 4b",
+            "str r2, [r0, #{SIGMASK}]",
+            "str r3, [r0, #{SIGMASK} + 4]",
+            "b 5b",
+            "9:",
             "b {maskless}",
             "7:",
             fail_with_status!(),
@@ -235,6 +263,9 @@ macro_rules! getcontext {
             "b {fail}" ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_getcontext,
             SIG_SETMASK = const libc::SIG_SETMASK,
             SIGSET_SIZE = const $crate::sigmask::KERNEL_SIGSET_SIZE,
@@ -279,10 +310,26 @@ macro_rules! setcontext {
                 "mov r2, #0" //                      the old mask is not wanted
             ),
             "bne 7f",
+            "5:",
             "mov r1, r0",
             read_environment!(),
             load_context!(),
             "6:",
+            "cmp r3, #{NONE}",
+            "beq 9f",
+            "ldr r2, [r0, #{FLAGS}]", //             policy track
+            constant!("r3", "PLAIN_MASK"),
+            "cmp r2, r3",
+            "bne 8f",
+            load_shadow!(),
+            "bne 8f",
+            "ldr r12, [r0, #{SIGMASK}]",
+            "cmp r12, r2",
+            "ldreq r12, [r0, #{SIGMASK} + 4]",
+            "cmpeq r12, r3",
+            "beq 5b",
+            "b 8f",
+            "9:",
             "b {maskless}",
             "7:",
             fail_with_status!(),
@@ -291,6 +338,9 @@ macro_rules! setcontext {
             "b {resume_or_fail}" ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_setcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,
@@ -341,11 +391,31 @@ macro_rules! swapcontext {
                 "add r1, r1, #{SIGMASK}" //          the new one comes from here
             ),
             "bne 7f",
+            "5:",
             constant!("r2", "PLAIN_MASK"),
             "str r2, [r0, #{FLAGS}]",
             save!(),
             load_context!(),
             "6:",
+            "cmp r3, #{NONE}",
+            "beq 4f",
+            "cmp r0, #0", //                         policy track
+            "beq 8f",
+            "ldr r2, [r1, #{FLAGS}]",
+            constant!("r3", "PLAIN_MASK"),
+            "cmp r2, r3",
+            "bne 8f",
+            load_shadow!(),
+            "bne 8f",
+            "ldr r12, [r1, #{SIGMASK}]",
+            "cmp r12, r2",
+            "ldreq r12, [r1, #{SIGMASK} + 4]",
+            "cmpeq r12, r3",
+            "bne 8f",
+            "str r2, [r0, #{SIGMASK}]",
+            "str r3, [r0, #{SIGMASK} + 4]",
+            "b 5b",
+            "4:",
             "b {maskless}",
             "7:",
             fail_with_status!(),
@@ -353,6 +423,9 @@ macro_rules! swapcontext {
             swap_slowly!("mov r2, #1") ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_swapcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,

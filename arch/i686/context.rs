@@ -304,13 +304,37 @@ macro_rules! swap_maskless {
     };
 }
 
+/// With the GOT's address in eax, loads the running thread's shadow of its mask into eax, low, and ecx, high, and tells
+/// whether it is unknown: not zero. The low word, which tells it, comes last: a signal in between makes it so.
+macro_rules! load_shadow {
+    () => {
+        concat!(
+            "mov eax, [eax + {shadow}@GOTOFF]\n",
+            "mov ecx, gs:[eax + 4]\n",
+            "mov eax, gs:[eax]\n",
+            "test eax, {UNKNOWN}\n",
+        )
+    };
+}
+
+/// Behind `compare_policy!`, under another policy than POSIX: goes on at 6 under NONE.
+macro_rules! compare_none {
+    () => {
+        concat!(
+            "cmp byte ptr [eax + {policy}@GOTOFF], {NONE}\n",
+            "je 6f\n",
+        )
+    };
+}
+
 macro_rules! getcontext {
     (masked) => {
         context_asm!(
             "cmp dword ptr [esp + 4], 0",
             "je 6f",
             compare_policy!(),
-            "jne 6f",
+            "jne 4f",
+            "3:",
             "xor ecx, ecx", //                       no new mask
             "mov edx, [esp + 4]",
             "add edx, {SIGMASK}", //                 the old one goes here
@@ -318,16 +342,29 @@ macro_rules! getcontext {
             "test eax, eax",
             "jnz 7f",
             "mov ecx, [esp + 4]",
+            "5:",
             save!(),
             "mov dword ptr [ecx + {FLAGS}], {PLAIN_MASK}",
             "xor eax, eax",
             "ret",
+            "4:",
+            compare_none!(),
+            load_shadow!(), //                       policy track
+            "jnz 3b",
+            "mov edx, [esp + 4]",
+            "mov [edx + {SIGMASK}], eax",
+            "mov [edx + {SIGMASK} + 4], ecx",
+            "mov ecx, edx",
+            "jmp 5b",
             "7:",
             fail_with_eax!(),
             "6:",
             get_maskless!() ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             SIG_SETMASK = const libc::SIG_SETMASK,
             SIGSET_SIZE = const $crate::sigmask::KERNEL_SIGSET_SIZE,
             SYS_rt_sigprocmask = const libc::SYS_rt_sigprocmask,
@@ -354,7 +391,7 @@ macro_rules! setcontext {
             "test edx, edx",
             "jz 5f",
             compare_policy!(),
-            "jne 6f",
+            "jne 4f",
             "cmp dword ptr [edx + {FLAGS}], {PLAIN_MASK}",
             "jne 5f",
             "lea ecx, [edx + {SIGMASK}]",
@@ -363,8 +400,20 @@ macro_rules! setcontext {
             "test eax, eax",
             "jnz 7f",
             "mov edx, [esp + 4]",
+            "3:",
             load_context!(),
             cfi_of_caller!(),
+            "4:",
+            compare_none!(),
+            "cmp dword ptr [edx + {FLAGS}], {PLAIN_MASK}", // policy track
+            "jne 5f",
+            load_shadow!(),
+            "jnz 5f",
+            "cmp eax, [edx + {SIGMASK}]",
+            "jne 5f",
+            "cmp ecx, [edx + {SIGMASK} + 4]",
+            "je 3b",
+            "jmp 5f",
             "7:",
             fail_with_eax!(),
             "5:",
@@ -373,6 +422,9 @@ macro_rules! setcontext {
             set_maskless!() ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             SIG_SETMASK = const libc::SIG_SETMASK,
             SIGSET_SIZE = const $crate::sigmask::KERNEL_SIGSET_SIZE,
             SYS_rt_sigprocmask = const libc::SYS_rt_sigprocmask,
@@ -400,7 +452,7 @@ macro_rules! swapcontext {
             "test edx, edx",
             "jz 5f",
             compare_policy!(),
-            "jne 6f",
+            "jne 4f",
             "test ecx, ecx",
             "jz 5f",
             "cmp dword ptr [edx + {FLAGS}], {PLAIN_MASK}",
@@ -413,10 +465,29 @@ macro_rules! swapcontext {
             "jnz 7f",
             "mov ecx, [esp + 4]",
             "mov edx, [esp + 8]",
+            "3:",
             save!(),
             "mov dword ptr [ecx + {FLAGS}], {PLAIN_MASK}",
             load_context!(),
             cfi_of_caller!(),
+            "4:",
+            compare_none!(),
+            "test ecx, ecx", //                      policy track
+            "jz 5f",
+            "cmp dword ptr [edx + {FLAGS}], {PLAIN_MASK}",
+            "jne 5f",
+            load_shadow!(),
+            "jnz 5f",
+            "cmp eax, [edx + {SIGMASK}]",
+            "jne 5f",
+            "cmp ecx, [edx + {SIGMASK} + 4]",
+            "jne 5f",
+            "mov edx, [esp + 4]",
+            "mov [edx + {SIGMASK}], eax",
+            "mov [edx + {SIGMASK} + 4], ecx",
+            "mov ecx, edx",
+            "mov edx, [esp + 8]",
+            "jmp 3b",
             "7:",
             fail_with_eax!(),
             "5:",
@@ -425,6 +496,9 @@ macro_rules! swapcontext {
             swap_maskless!() ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             SIG_SETMASK = const libc::SIG_SETMASK,
             SIGSET_SIZE = const $crate::sigmask::KERNEL_SIGSET_SIZE,
             SYS_rt_sigprocmask = const libc::SYS_rt_sigprocmask,

@@ -141,6 +141,18 @@ macro_rules! swap_slowly {
     };
 }
 
+/// Loads the running thread's shadow of its mask into t1, and makes t2 not zero when it is unknown. Uses t0.
+macro_rules! load_shadow {
+    () => {
+        concat!(
+            "la.local $t0, {shadow}\n",
+            "ld.d $t0, $t0, 0\n",
+            "ldx.d $t1, $t0, $tp\n",
+            "andi $t2, $t1, {UNKNOWN}\n",
+        )
+    };
+}
+
 macro_rules! getcontext {
     (masked) => {
         context_asm!(
@@ -149,6 +161,7 @@ macro_rules! getcontext {
             "ld.bu $t0, $t0, 0",
             "li.d $t1, {POSIX}",
             "bne $t0, $t1, 6f",
+            "4:",
             "move $a4, $a0",
             "addi.d $a2, $a0, {SIGMASK}", //         the old mask goes here
             "li.d $a1, 0", //                        no new one
@@ -158,12 +171,20 @@ macro_rules! getcontext {
             "syscall 0", //                          the kernel keeps all but a0 and t0-t8
             "bnez $a0, 7f",
             "move $a0, $a4",
+            "5:",
             save!(),
             "li.d $t0, {PLAIN_MASK}",
             "st.d $t0, $a0, {FLAGS}",
             "li.d $a0, 0",
             "ret",
             "6:",
+            "li.d $t1, {NONE}",
+            "beq $t0, $t1, 3f",
+            load_shadow!(), //                       policy track
+            "bnez $t2, 4b",
+            "st.d $t1, $a0, {SIGMASK}",
+            "b 5b",
+            "3:",
             "b {maskless}",
             "7:",
             "sub.d $a0, $zero, $a0",
@@ -173,6 +194,9 @@ macro_rules! getcontext {
             "b {fail}" ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_getcontext,
             SIGSET_SIZE = const $crate::sigmask::KERNEL_SIGSET_SIZE,
             SYS_rt_sigprocmask = const libc::SYS_rt_sigprocmask,
@@ -219,10 +243,23 @@ macro_rules! setcontext {
             "syscall 0",
             "bnez $a0, 7f",
             "move $t0, $a4",
+            "5:",
             ".cfi_remember_state",
             load_context!(),
             ".cfi_restore_state",
             "6:",
+            "li.d $t1, {NONE}",
+            "beq $t0, $t1, 3f",
+            "ld.d $t0, $a0, {FLAGS}", //             policy track
+            "li.d $t1, {PLAIN_MASK}",
+            "bne $t0, $t1, 8f",
+            load_shadow!(),
+            "bnez $t2, 8f",
+            "ld.d $t0, $a0, {SIGMASK}",
+            "bne $t0, $t1, 8f",
+            "move $t0, $a0",
+            "b 5b",
+            "3:",
             "b {maskless}",
             "7:",
             "sub.d $a0, $zero, $a0",
@@ -232,6 +269,9 @@ macro_rules! setcontext {
             "b {resume_or_fail}" ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_setcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,
@@ -285,6 +325,7 @@ macro_rules! swapcontext {
             "bnez $a0, 7f",
             "move $a0, $a4",
             "move $t0, $a5",
+            "5:",
             save!(),
             "li.d $t1, {PLAIN_MASK}",
             "st.d $t1, $a0, {FLAGS}",
@@ -292,6 +333,20 @@ macro_rules! swapcontext {
             load_context!(),
             ".cfi_restore_state",
             "6:",
+            "li.d $t1, {NONE}",
+            "beq $t0, $t1, 3f",
+            "beqz $a0, 8f", //                       policy track
+            "ld.d $t0, $a1, {FLAGS}",
+            "li.d $t1, {PLAIN_MASK}",
+            "bne $t0, $t1, 8f",
+            load_shadow!(),
+            "bnez $t2, 8f",
+            "ld.d $t0, $a1, {SIGMASK}",
+            "bne $t0, $t1, 8f",
+            "st.d $t1, $a0, {SIGMASK}",
+            "move $t0, $a1",
+            "b 5b",
+            "3:",
             "b {maskless}",
             "7:",
             "sub.d $a0, $zero, $a0",
@@ -300,6 +355,9 @@ macro_rules! swapcontext {
             swap_slowly!("li.d $a2, 1") ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_swapcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,

@@ -215,6 +215,16 @@ macro_rules! compare_policy {
     };
 }
 
+/// Loads the running thread's shadow of its mask into r12 and tells whether it is unknown: NE. Uses r0.
+macro_rules! load_shadow {
+    () => {
+        "addis 12, 2, {shadow}@toc@ha\n\
+         ld 12, {shadow}@toc@l(12)\n\
+         ldx 12, 12, 13\n\
+         andi. 0, 12, {UNKNOWN}\n"
+    };
+}
+
 macro_rules! getcontext {
     (masked) => {
         context_asm!(
@@ -223,6 +233,7 @@ macro_rules! getcontext {
             "beq 8f",
             compare_policy!(),
             "bne 6f",
+            "4:",
             "std 3, -8(1)", //                       in the red zone
             "addi 5, 3, {SIGMASK}", //               the old mask goes here
             "li 4, 0", //                            no new one
@@ -232,17 +243,27 @@ macro_rules! getcontext {
             "sc",
             "bso 7f",
             "ld 3, -8(1)",
+            "5:",
             save!(),
             load_word!("12", "{PLAIN_MASK}"),
             "std 12, {FLAGS}(3)",
             "li 3, 0",
             "blr",
+            "6: cmpwi 12, {NONE}",
+            "beq 9f",
+            load_shadow!(), //                       policy track
+            "bne 4b",
+            "std 12, {SIGMASK}(3)",
+            "b 5b",
             "8: li 3, {EFAULT}",
             "7: b {fail}", //                        r3 is the errno
-            "6: b {maskless}" ;
+            "9: b {maskless}" ;
             this = sym $crate::posix::getcontext,
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_getcontext,
             SIGSET_SIZE = const $crate::sigmask::KERNEL_SIGSET_SIZE,
             SYS_rt_sigprocmask = const libc::SYS_rt_sigprocmask,
@@ -292,16 +313,33 @@ macro_rules! setcontext {
             "sc",
             "bso 7f",
             "ld 4, -8(1)",
+            "5:",
             ".cfi_remember_state",
             load_context!(),
             ".cfi_restore_state",
+            "6: cmpwi 12, {NONE}",
+            "beq 9f",
+            "ld 0, {FLAGS}(3)", //                   policy track
+            load_word!("12", "{PLAIN_MASK}"),
+            "cmpd 0, 12",
+            "bne 8f",
+            load_shadow!(),
+            "bne 8f",
+            "ld 0, {SIGMASK}(3)",
+            "cmpd 0, 12",
+            "bne 8f",
+            "mr 4, 3",
+            "b 5b",
             "7: b {fail}", //                        r3 is the errno
             "8: li 4, 1",
             "b {resume_or_fail}",
-            "6: b {maskless}" ;
+            "9: b {maskless}" ;
             this = sym $crate::posix::setcontext,
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_setcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,
@@ -360,19 +398,38 @@ macro_rules! swapcontext {
             "bso 7f",
             "ld 3, -8(1)",
             "ld 4, -16(1)",
+            "5:",
             save!(),
             load_word!("12", "{PLAIN_MASK}"),
             "std 12, {FLAGS}(3)",
             ".cfi_remember_state",
             load_context!(),
             ".cfi_restore_state",
+            "6: cmpwi 12, {NONE}",
+            "beq 4f",
+            "cmpdi 3, 0", //                         policy track
+            "beq 8f",
+            "ld 0, {FLAGS}(4)",
+            load_word!("12", "{PLAIN_MASK}"),
+            "cmpd 0, 12",
+            "bne 8f",
+            load_shadow!(),
+            "bne 8f",
+            "ld 0, {SIGMASK}(4)",
+            "cmpd 0, 12",
+            "bne 8f",
+            "std 12, {SIGMASK}(3)",
+            "b 5b",
             "7: b {fail}", //                        r3 is the errno
-            "6: b {maskless}",
+            "4: b {maskless}",
             "8:",
             swap_slowly!("li 5, 1") ;
             this = sym $crate::posix::swapcontext,
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_swapcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,

@@ -146,6 +146,19 @@ macro_rules! swap_slowly {
     };
 }
 
+/// Loads the running thread's shadow of its mask into t1, and makes t2 not zero when it is unknown. Uses t0.
+macro_rules! load_shadow {
+    () => {
+        concat!(
+            "lla t0, {shadow}\n",
+            "ld t0, 0(t0)\n",
+            "add t0, t0, tp\n",
+            "ld t1, 0(t0)\n",
+            "andi t2, t1, {UNKNOWN}\n",
+        )
+    };
+}
+
 macro_rules! getcontext {
     (masked) => {
         context_asm!(
@@ -154,6 +167,7 @@ macro_rules! getcontext {
             "lbu t0, 0(t0)",
             "li t1, {POSIX}",
             "bne t0, t1, 6f",
+            "4:",
             "mv a4, a0",
             "addi a2, a0, {SIGMASK}", //             the old mask goes here
             "li a1, 0", //                           no new one
@@ -163,12 +177,20 @@ macro_rules! getcontext {
             "ecall", //                              the kernel keeps all but a0
             "bnez a0, 7f",
             "mv a0, a4",
+            "5:",
             save!(),
             "li t0, {PLAIN_MASK}",
             "sd t0, {FLAGS}(a0)",
             "li a0, 0",
             "ret",
             "6:",
+            "li t1, {NONE}",
+            "beq t0, t1, 3f",
+            load_shadow!(), //                       policy track
+            "bnez t2, 4b",
+            "sd t1, {SIGMASK}(a0)",
+            "j 5b",
+            "3:",
             "tail {maskless}",
             "7:",
             "neg a0, a0",
@@ -178,6 +200,9 @@ macro_rules! getcontext {
             "tail {fail}" ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_getcontext,
             SIGSET_SIZE = const $crate::sigmask::KERNEL_SIGSET_SIZE,
             SYS_rt_sigprocmask = const libc::SYS_rt_sigprocmask,
@@ -223,10 +248,23 @@ macro_rules! setcontext {
             "li a7, {SYS_rt_sigprocmask}",
             "ecall",
             "bnez a0, 7f",
+            "5:",
             ".cfi_remember_state",
             load_context!(),
             ".cfi_restore_state",
             "6:",
+            "li t1, {NONE}",
+            "beq t0, t1, 3f",
+            "ld t0, {FLAGS}(a0)", //                 policy track
+            "li t1, {PLAIN_MASK}",
+            "bne t0, t1, 8f",
+            load_shadow!(),
+            "bnez t2, 8f",
+            "ld t0, {SIGMASK}(a0)",
+            "bne t0, t1, 8f",
+            "mv t0, a0",
+            "j 5b",
+            "3:",
             "tail {maskless}",
             "7:",
             "neg a0, a0",
@@ -236,6 +274,9 @@ macro_rules! setcontext {
             "tail {resume_or_fail}" ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_setcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,
@@ -288,6 +329,7 @@ macro_rules! swapcontext {
             "ecall", //                              before the save: a failure leaves oucp as it was
             "bnez a0, 7f",
             "mv a0, a4",
+            "5:",
             save!(),
             "li t1, {PLAIN_MASK}",
             "sd t1, {FLAGS}(a0)",
@@ -295,6 +337,20 @@ macro_rules! swapcontext {
             load_context!(),
             ".cfi_restore_state",
             "6:",
+            "li t1, {NONE}",
+            "beq t0, t1, 3f",
+            "beqz a0, 8f", //                        policy track
+            "ld t0, {FLAGS}(a1)",
+            "li t1, {PLAIN_MASK}",
+            "bne t0, t1, 8f",
+            load_shadow!(),
+            "bnez t2, 8f",
+            "ld t0, {SIGMASK}(a1)",
+            "bne t0, t1, 8f",
+            "sd t1, {SIGMASK}(a0)",
+            "mv t0, a1",
+            "j 5b",
+            "3:",
             "tail {maskless}",
             "7:",
             "neg a0, a0",
@@ -303,6 +359,9 @@ macro_rules! swapcontext {
             swap_slowly!("li a2, 1") ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_swapcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,

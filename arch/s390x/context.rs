@@ -205,6 +205,21 @@ macro_rules! swap_slowly {
     };
 }
 
+/// Loads the running thread's shadow of its mask into r1 and tells whether it is unknown: not zero. Uses r5.
+macro_rules! load_shadow {
+    () => {
+        concat!(
+            "larl %r1, {shadow}\n",
+            "lg %r1, 0(%r1)\n",
+            "ear %r5, %a0\n",
+            "sllg %r5, %r5, 32\n",
+            "ear %r5, %a1\n",
+            "lg %r1, 0(%r1,%r5)\n",
+            "tmll %r1, {UNKNOWN}\n",
+        )
+    };
+}
+
 macro_rules! getcontext {
     (masked) => {
         context_asm!(
@@ -212,7 +227,8 @@ macro_rules! getcontext {
             "je 8f",
             "larl %r1, {policy}",
             "cli 0(%r1), {POSIX}",
-            "jgne {maskless}",
+            "jne 6f",
+            "4:",
             "lgr %r0, %r2",
             "la %r4, {SIGMASK}(%r2)", //             the old mask goes here
             "lghi %r3, 0", //                        no new one
@@ -222,11 +238,19 @@ macro_rules! getcontext {
             "ltgr %r1, %r2",
             "lgr %r2, %r0",
             "jne 7f",
+            "5:",
             save!(),
             "llilf %r1, {PLAIN_MASK}",
             "stg %r1, {FLAGS}(%r2)",
             "lghi %r2, 0",
             "br %r14",
+            "6:",
+            "cli 0(%r1), {NONE}",
+            "jge {maskless}",
+            load_shadow!(), //                       policy track
+            "jnz 4b",
+            "stg %r1, {SIGMASK}(%r2)",
+            "j 5b",
             "7:",
             "lcgr %r2, %r1",
             "jg {fail}",
@@ -235,6 +259,9 @@ macro_rules! getcontext {
             "jg {fail}" ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_getcontext,
             SIGSET_SIZE = const $crate::sigmask::KERNEL_SIGSET_SIZE,
             SYS_rt_sigprocmask = const libc::SYS_rt_sigprocmask,
@@ -269,7 +296,7 @@ macro_rules! setcontext {
             "je 8f",
             "larl %r1, {policy}",
             "cli 0(%r1), {POSIX}",
-            "jgne {maskless}",
+            "jne 6f",
             "lg %r1, {FLAGS}(%r2)",
             "clgfi %r1, {PLAIN_MASK}",
             "jne 8f",
@@ -282,9 +309,22 @@ macro_rules! setcontext {
             "ltgr %r2, %r2",
             "jne 7f",
             "lgr %r3, %r0",
+            "5:",
             ".cfi_remember_state",
             load_context!(),
             ".cfi_restore_state",
+            "6:",
+            "cli 0(%r1), {NONE}",
+            "jge {maskless}",
+            "lg %r1, {FLAGS}(%r2)", //               policy track
+            "clgfi %r1, {PLAIN_MASK}",
+            "jne 8f",
+            load_shadow!(),
+            "jnz 8f",
+            "clg %r1, {SIGMASK}(%r2)",
+            "jne 8f",
+            "lgr %r3, %r2",
+            "j 5b",
             "7:",
             "lcgr %r2, %r2",
             "jg {fail}",
@@ -293,6 +333,9 @@ macro_rules! setcontext {
             "jg {resume_or_fail}" ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_setcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,
@@ -331,7 +374,7 @@ macro_rules! swapcontext {
             "je 8f",
             "larl %r1, {policy}",
             "cli 0(%r1), {POSIX}",
-            "jgne {maskless}",
+            "jne 6f",
             "ltgr %r2, %r2",
             "je 8f",
             "lg %r1, {FLAGS}(%r3)",
@@ -348,12 +391,27 @@ macro_rules! swapcontext {
             "lgr %r2, %r0",
             "lgr %r3, %r1",
             "jne 7f",
+            "5:",
             save!(),
             "llilf %r1, {PLAIN_MASK}",
             "stg %r1, {FLAGS}(%r2)",
             ".cfi_remember_state",
             load_context!(),
             ".cfi_restore_state",
+            "6:",
+            "cli 0(%r1), {NONE}",
+            "jge {maskless}",
+            "ltgr %r2, %r2", //                      policy track
+            "je 8f",
+            "lg %r1, {FLAGS}(%r3)",
+            "clgfi %r1, {PLAIN_MASK}",
+            "jne 8f",
+            load_shadow!(),
+            "jnz 8f",
+            "clg %r1, {SIGMASK}(%r3)",
+            "jne 8f",
+            "stg %r1, {SIGMASK}(%r2)",
+            "j 5b",
             "7:",
             "lcgr %r2, %r4",
             "jg {fail}",
@@ -361,6 +419,9 @@ macro_rules! swapcontext {
             swap_slowly!("lghi %r4, 1") ;
             policy = sym $crate::sigmask::POLICY,
             POSIX = const $crate::sigmask::Policy::Posix as u8,
+            NONE = const $crate::sigmask::Policy::None as u8,
+            shadow = sym $crate::sigmask::SHADOW,
+            UNKNOWN = const $crate::tracking::UNKNOWN,
             maskless = sym $crate::posix::rctx_swapcontext,
             PLAIN_MASK = const $crate::context::PLAIN_MASK,
             SIG_SETMASK = const libc::SIG_SETMASK,

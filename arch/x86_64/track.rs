@@ -1,18 +1,8 @@
 //! What the tracking object needs of x86_64.
 
-use core::arch::{asm, global_asm, naked_asm};
+use core::arch::{asm, naked_asm};
 
 use super::{HANDLERS, THUNKS, UNKNOWN};
-
-// The thread-local words of `Tracking`: unknown in a new thread.
-global_asm!(
-    ".section .tdata, \"awT\", @progbits",
-    ".p2align 3",
-    "rctx_track_words:",
-    ".quad {UNKNOWN}, {UNKNOWN}",
-    ".text",
-    UNKNOWN = const UNKNOWN,
-);
 
 /// The running thread's words.
 pub fn words() -> *mut [u64; 2] {
@@ -66,7 +56,7 @@ pub unsafe extern "C" fn thunks() {
 
 /// `vfork`, which returns twice on one stack: the return address is kept in a register.
 macro_rules! vfork {
-    () => {
+    ($name:ident) => {
         core::arch::naked_asm!(
             ".cfi_startproc",
             "pop rdi", //                            the kernel keeps it

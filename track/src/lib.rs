@@ -57,6 +57,16 @@ architectures! {
     "x86_64" => "../../arch/x86_64/track.rs",
 }
 
+// The thread-local words of `Tracking`: unknown in a new thread. Stable Rust has no name for such a place.
+core::arch::global_asm!(
+    ".pushsection .tdata, \"awT\", %progbits",
+    ".p2align 3",
+    "rctx_track_words:",
+    ".quad {UNKNOWN}, {UNKNOWN}",
+    ".popsection",
+    UNKNOWN = const UNKNOWN,
+);
+
 #[link(name = "rctx")]
 unsafe extern "C" {
     fn rctx_private_track(tracking: *const Tracking);

@@ -12,7 +12,7 @@ use crate::{forget, give_up, port};
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 pub unsafe extern "C" fn vfork() -> libc::pid_t {
-    port::vfork!()
+    port::vfork!(vfork)
 }
 
 /// The C library's `__vfork`.
@@ -23,7 +23,7 @@ pub unsafe extern "C" fn vfork() -> libc::pid_t {
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 pub unsafe extern "C" fn __vfork() -> libc::pid_t {
-    port::vfork!()
+    port::vfork!(__vfork)
 }
 
 /// What `vfork` ends with when the kernel answers with a negated errno.

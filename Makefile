@@ -101,9 +101,11 @@ install: $(BUILT) ## into PREFIX (/usr/local) and LIBDIR (PREFIX/lib), below DES
 	ln -sf $(TRACK_SONAME) '$(DESTDIR)$(LIBDIR)/librctx-track.so'
 	$(INSTALL) -m 644 $(RELEASE)/librctx.a '$(DESTDIR)$(LIBDIR)/librctx.a'
 	$(INSTALL) -m 644 include/rctx.h '$(DESTDIR)$(INCLUDEDIR)/rctx.h'
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
-		pkgconfig/rctx.pc.in > '$(DESTDIR)$(LIBDIR)/pkgconfig/rctx.pc'
-	chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/rctx.pc'
+	for name in rctx rctx-track; do \
+		sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+			pkgconfig/$$name.pc.in > '$(DESTDIR)$(LIBDIR)/pkgconfig/'$$name.pc; \
+		chmod 644 '$(DESTDIR)$(LIBDIR)/pkgconfig/'$$name.pc; \
+	done
 	$(INSTALL) -m 755 $(RELEASE)/rctx-run '$(DESTDIR)$(BINDIR)/rctx-run'
 	$(INSTALL) -d '$(DESTDIR)$(dir $(GDB_SCRIPT))'
 	$(INSTALL) -m 644 gdb/rctx.py '$(DESTDIR)$(GDB_SCRIPT)'
@@ -122,7 +124,7 @@ uninstall: ## remove what install put there
 	rm -f '$(DESTDIR)$(LIBDIR)/librctx.so.$(VERSION)' '$(DESTDIR)$(LIBDIR)/$(SONAME)' \
 		'$(DESTDIR)$(LIBDIR)/librctx.so' '$(DESTDIR)$(LIBDIR)/librctx.a' \
 		'$(DESTDIR)$(LIBDIR)/librctx-track.so.$(VERSION)' '$(DESTDIR)$(LIBDIR)/$(TRACK_SONAME)' \
-		'$(DESTDIR)$(LIBDIR)/librctx-track.so' \
+		'$(DESTDIR)$(LIBDIR)/librctx-track.so' '$(DESTDIR)$(LIBDIR)/pkgconfig/rctx-track.pc' \
 		'$(DESTDIR)$(INCLUDEDIR)/rctx.h' '$(DESTDIR)$(LIBDIR)/pkgconfig/rctx.pc' \
 		'$(DESTDIR)$(BINDIR)/rctx-run' '$(DESTDIR)$(GDB_SCRIPT)'
 	for page in $(notdir $(MANUAL)) $(MANUAL_LINKS); do \

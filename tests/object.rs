@@ -9,13 +9,21 @@ use gimli::{BaseAddresses, CieOrFde, EhFrame, NativeEndian, UnwindSection};
 use object::elf::*;
 use object::read::elf::{Dyn, ElfFile64, ProgramHeader};
 use object::{Object, ObjectSection, ObjectSymbol};
-use rctx_tests::{POSIX, SONAME, declared_functions, library, root, run_tool};
+use rctx_tests::{POSIX, SONAME, TRACK_SONAME, declared_functions, library, root, run_tool};
 
 const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
 
-fn read() -> Vec<u8> {
-    let file = library(Path::new(SCRATCH), "librctx.so").unwrap_or_else(|error| panic!("{error}"));
+const LIBRARY: &str = "librctx.so";
+const TRACK: &str = "librctx_track.so";
+
+fn read(name: &str) -> Vec<u8> {
+    let file = library(Path::new(SCRATCH), name).unwrap_or_else(|error| panic!("{error}"));
     fs::read(file).expect("the library can be read")
+}
+
+/// Both objects.
+fn each() -> [Vec<u8>; 2] {
+    [LIBRARY, TRACK].map(read)
 }
 
 fn parse(data: &[u8]) -> ElfFile64<'_> {
@@ -52,16 +60,37 @@ fn exports(file: &ElfFile64) -> Vec<(String, u64, u64)> {
 
 #[test]
 fn its_name_and_what_it_needs() {
-    let data = read();
+    let data = read(LIBRARY);
     let file = parse(&data);
     assert_eq!(strings(&file, DT_SONAME), [SONAME]);
     assert_eq!(strings(&file, DT_NEEDED), ["libc.so.6"]);
+
+    let data = read(TRACK);
+    let file = parse(&data);
+    assert_eq!(strings(&file, DT_SONAME), [TRACK_SONAME]);
+    assert_eq!(strings(&file, DT_NEEDED), [SONAME, "libc.so.6"]);
+    // Preloaded alone, it puts the library in front of libc.
+    assert_eq!(strings(&file, DT_FILTER), [SONAME]);
+    assert_eq!(strings(&file, DT_RUNPATH), ["$ORIGIN"]);
+}
+
+/// Only the tracking object has any; the library reaches it from the thread pointer.
+#[test]
+fn the_library_has_no_thread_local_storage() {
+    for (name, expected) in [(LIBRARY, false), (TRACK, true)] {
+        let data = read(name);
+        let file = parse(&data);
+        let mut headers = file.elf_program_headers().iter();
+        assert_eq!(headers.any(|it| it.p_type(file.endian()) == PT_TLS), expected, "{name}");
+    }
 }
 
 #[test]
 fn nothing_is_both_writable_and_executable() {
-    let data = read();
-    let file = parse(&data);
+    each().iter().for_each(|data| assert_protected(&parse(data)));
+}
+
+fn assert_protected(file: &ElfFile64) {
     let endian = file.endian();
     let segments: Vec<_> = file.elf_program_headers().iter().collect();
     let of_type = |wanted| segments.iter().filter(move |it| it.p_type(endian) == wanted);
@@ -71,9 +100,9 @@ fn nothing_is_both_writable_and_executable() {
         assert_ne!(segment.p_flags(endian) & (PF_W | PF_X), PF_W | PF_X);
     }
     assert!(of_type(PT_GNU_RELRO).next().is_some());
-    assert_ne!(flags(&file, DT_FLAGS) & u64::from(DF_BIND_NOW), 0);
-    assert_eq!(flags(&file, DT_FLAGS) & u64::from(DF_TEXTREL), 0);
-    assert!(dynamic(&file).iter().all(|entry| entry.0 != DT_TEXTREL));
+    assert_ne!(flags(file, DT_FLAGS) & u64::from(DF_BIND_NOW), 0);
+    assert_eq!(flags(file, DT_FLAGS) & u64::from(DF_TEXTREL), 0);
+    assert!(dynamic(file).iter().all(|entry| entry.0 != DT_TEXTREL));
 }
 
 #[test]
@@ -90,9 +119,11 @@ fn it_reads_the_environment_securely() {
 
 #[test]
 fn its_symbols_have_no_versions() {
-    let data = read();
-    let file = parse(&data);
-    assert!(dynamic(&file).iter().all(|entry| entry.0 != DT_VERDEF));
+    each().iter().for_each(|data| assert_versionless(&parse(data)));
+}
+
+fn assert_versionless(file: &ElfFile64) {
+    assert!(dynamic(file).iter().all(|entry| entry.0 != DT_VERDEF));
     let versions = file.elf_section_table().versions(file.endian(), file.data()).unwrap();
     for symbol in file.dynamic_symbols().filter(|symbol| symbol.is_definition()) {
         let index = versions.as_ref().map(|it| it.version_index(file.endian(), symbol.index()));
@@ -103,12 +134,33 @@ fn its_symbols_have_no_versions() {
 
 #[test]
 fn it_exports_what_the_header_declares() {
-    let data = read();
+    let data = read(LIBRARY);
     let header = fs::read_to_string(root().join("include/rctx.h")).expect("include/rctx.h");
     let mut declared = declared_functions(&header);
     declared.extend(POSIX.map(str::to_owned));
+    declared.insert("rctx_private_track".to_owned());
     let exported: BTreeSet<_> = exports(&parse(&data)).into_iter().map(|it| it.0).collect();
     assert_eq!(exported, declared);
+}
+
+/// The tracking object stands in front of functions of libc, and has no name of its own.
+#[test]
+fn the_tracking_object_exports_what_libc_does() {
+    let data = read(TRACK);
+    let libc = fs::read(libc_path()).expect("the system's libc");
+    let libc: BTreeSet<_> = exports(&parse(&libc)).into_iter().map(|it| it.0).collect();
+    let exported = exports(&parse(&data));
+    assert!(exported.len() > 20);
+    for (name, ..) in exported {
+        assert!(libc.contains(&name), "{name}");
+    }
+}
+
+/// The C library that this test itself runs with.
+fn libc_path() -> String {
+    let maps = fs::read_to_string("/proc/self/maps").expect("/proc");
+    let path = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
+    path.into_iter().find(|path| path.ends_with("/libc.so.6")).expect("libc").to_owned()
 }
 
 #[test]
@@ -125,8 +177,10 @@ fn it_is_small() {
 
 #[test]
 fn every_function_has_an_unwind_table() {
-    let data = read();
-    let file = parse(&data);
+    each().iter().for_each(|data| assert_unwindable(&parse(data)));
+}
+
+fn assert_unwindable(file: &ElfFile64) {
     let section = file.section_by_name(".eh_frame").expect(".eh_frame");
     let text = file.section_by_name(".text").expect(".text");
     let bases = BaseAddresses::default().set_eh_frame(section.address()).set_text(text.address());
@@ -140,7 +194,7 @@ fn every_function_has_an_unwind_table() {
         }
     }
     covered.sort_by_key(|range| range.start);
-    for (name, start, size) in exports(&file) {
+    for (name, start, size) in exports(file) {
         // A function may have a table for each of its parts.
         let mut reached = start;
         for range in &covered {

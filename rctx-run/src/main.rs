@@ -16,13 +16,16 @@ use std::process::{Command, ExitCode};
 use lexopt::prelude::*;
 
 /// The words that the library reads from RCTX_SIGMASK.
-const POLICIES: [&str; 2] = ["posix", "none"];
+const POLICIES: [&str; 3] = ["posix", "none", TRACK];
+/// The policy that takes the tracking object, which brings the library along.
+const TRACK: &str = "track";
 const SONAME: &str = concat!("librctx.so.", env!("CARGO_PKG_VERSION_MAJOR"));
+const TRACK_SONAME: &str = concat!("librctx-track.so.", env!("CARGO_PKG_VERSION_MAJOR"));
 /// Where `make install` puts the library; set by the Makefile.
 const LIBDIR: Option<&str> = option_env!("RCTX_INSTALL_LIBDIR");
 
 const USAGE: &str = "\
-Usage: rctx-run [--sigmask=posix|none] PROGRAM [ARG...]
+Usage: rctx-run [--sigmask=posix|none|track] PROGRAM [ARG...]
 
 Runs PROGRAM with librctx preloaded, so that its getcontext, setcontext, makecontext and swapcontext are
 rctx's.
@@ -30,6 +33,8 @@ rctx's.
   --sigmask=posix   switches keep the signal mask, as POSIX says (the default)
   --sigmask=none    switches leave the signal mask alone: faster, for programs that never change it
                     between contexts
+  --sigmask=track   switches keep the signal mask, without a system call where it stays the same: for
+                    programs that change their mask through the C library only (RCTX_SIGMASK_CHECK=1 tells)
   --help            this text
   --version         the version
 
@@ -110,7 +115,9 @@ fn run() -> Result<(), Failure> {
             }
             Request::Run { sigmask, program, arguments } => (sigmask, program, arguments),
         };
-    let library = find_library()?;
+    let word = sigmask.map(OsString::from).or_else(|| env::var_os("RCTX_SIGMASK"));
+    let library =
+        find_library(if word.is_some_and(|word| word == TRACK) { TRACK_SONAME } else { SONAME })?;
     let path = program::find(&program)?;
     program::check(&path, &library)?;
 
@@ -130,7 +137,7 @@ fn run() -> Result<(), Failure> {
 
 /// Finds the library from where this program lies: in the same directory (a build), in ../lib (an
 /// installation, wherever it was moved to), or in the LIBDIR that it was built for.
-fn find_library() -> Result<PathBuf, Failure> {
+fn find_library(soname: &str) -> Result<PathBuf, Failure> {
     let own = env::current_exe()
         .map_err(|error| Failure::not_found(format!("cannot find my own place: {error}")))?;
     let directory = own.parent().unwrap_or(Path::new("/"));
@@ -138,11 +145,11 @@ fn find_library() -> Result<PathBuf, Failure> {
     places.extend(LIBDIR.map(PathBuf::from));
     let library = places
         .iter()
-        .filter_map(|place| Some(place.canonicalize().ok()?.join(SONAME)))
+        .filter_map(|place| Some(place.canonicalize().ok()?.join(soname)))
         .find(|library| library.exists())
         .ok_or_else(|| {
             let places: Vec<_> = places.iter().map(show).collect();
-            Failure::not_found(format!("{SONAME} is in none of: {}", places.join(", ")))
+            Failure::not_found(format!("{soname} is in none of: {}", places.join(", ")))
         })?;
     // The loader splits LD_PRELOAD at spaces and colons, expands what begins with a dollar sign, and has no
     // way to quote them.

@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 const SONAME: &str = concat!("librctx.so.", env!("CARGO_PKG_VERSION_MAJOR"));
+const TRACK_SONAME: &str = concat!("librctx-track.so.", env!("CARGO_PKG_VERSION_MAJOR"));
 
 struct Place {
     root: TempDir,
@@ -35,9 +36,11 @@ impl Place {
 
     fn named(name: &str) -> Self {
         let place = Self::without_library(name);
-        let built = Path::new(env!("CARGO_BIN_EXE_rctx-run")).with_file_name("librctx.so");
-        fs::copy(&built, place.library())
-            .unwrap_or_else(|error| panic!("{}: {error}: run `make` first", built.display()));
+        for (file, soname) in [("librctx.so", SONAME), ("librctx_track.so", TRACK_SONAME)] {
+            let built = Path::new(env!("CARGO_BIN_EXE_rctx-run")).with_file_name(file);
+            fs::copy(&built, place.path("lib").join(soname))
+                .unwrap_or_else(|error| panic!("{}: {error}: run `make` first", built.display()));
+        }
         place
     }
 
@@ -111,7 +114,7 @@ fn preloads_the_library_before_others() {
 #[test]
 fn every_policy_reaches_the_library() {
     let place = Place::new();
-    for word in ["posix", "none"] {
+    for word in ["posix", "none", "track"] {
         let output = place
             .command()
             .env("RCTX_VERBOSE", "1")
@@ -120,8 +123,38 @@ fn every_policy_reaches_the_library() {
             .expect("rctx-run starts");
         assert_eq!(output.status.code(), Some(7), "the program's own status");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(stderr.contains(&format!("signal masks: {word}")), "{stderr}");
+        // The last line is what is in force.
+        let line = stderr.lines().last().unwrap_or_default();
+        assert!(line.ends_with(&format!("signal masks: {word}")), "{stderr}");
     }
+}
+
+#[test]
+fn tracking_takes_one_object() {
+    let place = Place::new();
+    let show = ["sh", "-c", "echo ${LD_PRELOAD##*/} $RCTX_SIGMASK"];
+    let tracked = format!("{TRACK_SONAME} track");
+    assert_eq!(stdout(&place.run(["--sigmask=track"].iter().chain(&show))), tracked);
+    // The environment may ask for it as well, and the option overrides it.
+    let run = |arguments: &[&str]| {
+        let output =
+            place.command().env("RCTX_SIGMASK", "track").args(arguments).args(show).output();
+        stdout(&output.expect("rctx-run starts")).to_owned()
+    };
+    assert_eq!(run(&[]), tracked);
+    assert_eq!(run(&["--sigmask=none"]), format!("{SONAME} none"));
+
+    fs::remove_file(place.path("lib").join(TRACK_SONAME)).expect("it was there");
+    let expected = format!("{TRACK_SONAME} is in none of: ");
+    if !installed(TRACK_SONAME) {
+        assert_refused(&place.run(["--sigmask=track", "true"]), 127, &expected);
+    }
+    assert!(place.run(["true"]).status.success());
+}
+
+/// Whether the last place where a library is looked for, the one that the build was configured for, has it.
+fn installed(soname: &str) -> bool {
+    option_env!("RCTX_INSTALL_LIBDIR").is_some_and(|place| Path::new(place).join(soname).exists())
 }
 
 #[test]
@@ -148,7 +181,7 @@ fn help_and_version() {
     let place = Place::without_library("rctx-run");
     assert!(
         stdout(&place.run(["--help"]))
-            .starts_with("Usage: rctx-run [--sigmask=posix|none] PROGRAM")
+            .starts_with("Usage: rctx-run [--sigmask=posix|none|track] PROGRAM")
     );
     assert_eq!(stdout(&place.run(["--version"])), concat!("rctx-run ", env!("CARGO_PKG_VERSION")));
 }
@@ -156,7 +189,7 @@ fn help_and_version() {
 #[test]
 fn wrong_options() {
     let place = Place::new();
-    place.refused("--sigmask=foo", 2, "--sigmask=foo is none of: posix, none");
+    place.refused("--sigmask=foo", 2, "--sigmask=foo is none of: posix, none, track");
     place.refused("--sigmask", 2, "--sigmask");
     place.refused("--frobnicate", 2, "--frobnicate");
     assert_refused(&place.run([""; 0]), 2, "no program to run");
@@ -262,10 +295,10 @@ fn is_root() -> bool {
 #[test]
 fn a_missing_library() {
     let place = Place::without_library("rctx-run");
-    // The last place where it is looked for is the one that the build was configured for.
-    match option_env!("RCTX_INSTALL_LIBDIR").map(|place| Path::new(place).join(SONAME)) {
-        Some(installed) if installed.exists() => assert!(place.run(["true"]).status.success()),
-        _ => place.refused("true", 127, &format!("{SONAME} is in none of: ")),
+    if installed(SONAME) {
+        assert!(place.run(["true"]).status.success());
+    } else {
+        place.refused("true", 127, &format!("{SONAME} is in none of: "));
     }
 }
 

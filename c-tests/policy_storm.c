@@ -1,7 +1,7 @@
 /* A storm of timer signals whose handler itself swaps to another task, over every policy: with the signal blocked in
  * the handler, as is usual, and with it open, so that it arrives within the swaps, too. No task loses a word.
  *
- *     linkings: shared static
+ *     linkings: shared static linked-track
  *     compilers: gcc clang
  */
 #include "check.h"
@@ -98,6 +98,8 @@ int main(void)
 {
     storm(RCTX_SIGMASK_POSIX, 0, swapcontext);
     storm(RCTX_SIGMASK_POSIX, SA_NODEFER, swapcontext);
+    storm(RCTX_SIGMASK_TRACK, 0, swapcontext);
+    storm(RCTX_SIGMASK_TRACK, SA_NODEFER, swapcontext);
     storm(RCTX_SIGMASK_NONE, SA_NODEFER, swapcontext);
     storm(RCTX_SIGMASK_POSIX, SA_NODEFER, rctx_swapcontext);
     END();

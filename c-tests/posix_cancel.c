@@ -2,7 +2,7 @@
  * run, innermost first, on its stack, found by the unwinder. It stops at the trampoline: above the stack lie return
  * addresses into a function that has a cleanup, too.
  *
- *     linkings: shared static preload oracle
+ *     linkings: shared static preload oracle track
  *     compilers: gcc clang
  *     flags: -pthread -fexceptions
  */

@@ -1,6 +1,6 @@
 /* Coroutines as QEMU has them: entered once by swapcontext, and switched by _setjmp and longjmp from then on.
  *
- *     linkings: shared static preload oracle
+ *     linkings: shared static preload oracle track
  *     compilers: gcc clang
  */
 #include "check.h"

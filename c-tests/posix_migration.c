@@ -2,7 +2,7 @@
  * and puts it back. Each finds its locals, and what it computed in registers, as it left them. The number of
  * switches can be given.
  *
- *     linkings: shared static preload oracle
+ *     linkings: shared static preload oracle track
  *     flags: -pthread
  */
 #include "check.h"

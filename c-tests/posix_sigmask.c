@@ -1,7 +1,7 @@
 /* The signal mask before, inside and after a context; set from outside through uc_sigmask, changed inside,
  * and a pending signal that a switch lets through.
  *
- *     linkings: shared static preload oracle
+ *     linkings: shared static preload oracle track
  *     compilers: gcc clang
  *     valgrind: memcheck
  */

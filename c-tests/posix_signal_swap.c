@@ -1,6 +1,6 @@
 /* A handler swaps to another context in the middle, and is resumed later: then the interrupted code goes on.
  *
- *     linkings: shared static preload oracle
+ *     linkings: shared static preload oracle track
  *     compilers: gcc clang
  *     valgrind: memcheck
  */

@@ -1,6 +1,6 @@
 /* Two threads resume the same contexts by turns: each goes on in the other thread.
  *
- *     linkings: shared static preload oracle
+ *     linkings: shared static preload oracle track
  *     flags: -pthread
  *     valgrind: memcheck
  */

@@ -1,10 +1,12 @@
 // The signal mask after each of many random operations, and in every handler on the way: mask calls of every kind, swaps
 // between contexts, handlers with every flag, nested, left in every way, processes, threads. What is printed must be the
-// same over the system's libc, ours, and ours with masks that are tracked.
+// same over the system's libc, ours, and ours with masks that are tracked. (qemu 7.2 reads sa_mask where riscv64 and
+// loongarch64 have no such field: there a handler's mask is anything.)
 //
 //     track_random [OPERATIONS]
 //
 //     linkings: same
+//     arch: x86_64 x86 aarch64 arm s390x powerpc64
 //     options: -O2
 //     flags: -pthread -Wno-deprecated-declarations
 #include "check.h"
@@ -107,6 +109,16 @@ static int random_signal(void)
     return signals[pick(SIGNALS)];
 }
 
+// Every signal but those that qemu 7.2 keeps to itself, and takes out of masks.
+static void fill(sigset_t *set)
+{
+    sigfillset(set);
+    if (emulated()) {
+        sigdelset(set, 63);
+        sigdelset(set, 64);
+    }
+}
+
 static sigset_t random_set(void)
 {
     sigset_t set;
@@ -121,10 +133,10 @@ static sigset_t random_set(void)
         break;
     case 1:
         sigaddset(&set, SIGCHLD);
-        sigaddset(&set, SIGRTMAX);
+        sigaddset(&set, SIGRTMAX - 4);
         break;
     case 2:
-        sigfillset(&set);
+        fill(&set);
         break;
     }
     return set;
@@ -580,7 +592,7 @@ static sigset_t unsent_set(void)
     sigset_t set;
 
     sigemptyset(&set);
-    for (int signal : {SIGTTIN, SIGTTOU, SIGHUP, SIGRTMAX})
+    for (int signal : {SIGTTIN, SIGTTOU, SIGHUP, SIGRTMAX - 4})
         if (pick(2))
             sigaddset(&set, signal);
     return set;
@@ -635,7 +647,7 @@ static void run_thread(void)
     pthread_t id;
     sigset_t all, old;
 
-    sigfillset(&all);
+    fill(&all);
     CHECK(pthread_sigmask(SIG_BLOCK, &all, &old) == 0);
     CHECK(pthread_create(&id, NULL, cancels ? waiting_thread : thread, NULL) == 0);
     if (cancels) {
@@ -687,7 +699,7 @@ static void through_link(void)
         for (int signal : signals)
             sigaddset(&linked.uc_sigmask, signal);
     } else {
-        sigfillset(&linked.uc_sigmask);
+        fill(&linked.uc_sigmask);
     }
     makecontext(&linked, (void (*)(void))end_of_link, 1, 5);
     CHECK(swapcontext(&here, &linked) == 0);

@@ -63,7 +63,7 @@ struct posix {
 };
 
 /* In the order of loops.rs. */
-enum { GLIBC, POSIX, NONE, TWINS, LIBUCONTEXT, PEERS };
+enum { GLIBC, POSIX, NONE, TWINS, TRACK, LIBUCONTEXT, PEERS };
 extern struct posix posix_peers[PEERS];
 
 /* --- Boost's fcontext (peers.c); null when it is absent --- */

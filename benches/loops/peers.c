@@ -57,7 +57,12 @@ void load_peers(const char *rctx_path)
     posix_peers[TWINS].getcontext = rctx_getcontext;
     posix_peers[TWINS].setcontext = rctx_setcontext;
     posix_peers[TWINS].swapcontext = rctx_swapcontext;
+    /* A library of its own, which the process was started with. */
+    load_posix(&posix_peers[TRACK], RTLD_DEFAULT);
+    MUST(((int (*)(int))symbol(RTLD_DEFAULT, "rctx_sigmask"))(2) == 2); /* RCTX_SIGMASK_TRACK */
     MUST(posix_peers[GLIBC].swapcontext != posix_peers[POSIX].swapcontext);
+    MUST(posix_peers[TRACK].swapcontext != posix_peers[POSIX].swapcontext);
+    MUST(posix_peers[TRACK].swapcontext != posix_peers[GLIBC].swapcontext);
 #ifdef HAVE_LIBUCONTEXT
     posix_peers[LIBUCONTEXT] = (struct posix){libucontext_getcontext, libucontext_setcontext,
                                               libucontext_makecontext, libucontext_swapcontext, 0};

@@ -170,6 +170,7 @@ pub fn cases(second_cpu: Option<Cpu>) -> Vec<Case> {
     cases.add(MASKED, "glibc", "glibc swapcontext", |n| posix_swap(Peer::Glibc, n));
     cases.peer(MASKED, "pth", "GNU Pth, pth_uctx_switch", (c"pth", c"swap"), 0);
     cases.add(MASKED, "posix", "rctx swapcontext, policy posix", |n| posix_swap(Peer::Posix, n));
+    cases.add(MASKED, "track", "rctx swapcontext, policy track", |n| posix_swap(Peer::Track, n));
     cases.add(MASKED, "sigprocmask", "the system call alone", |n| loop_sigprocmask(n));
 
     let section = MASKLESS;
@@ -306,6 +307,8 @@ pub fn goals() -> Vec<Goal> {
     let mut goals = vec![
         Goal { case: "posix".to_owned(), wanted: Wanted::TimesAsFast(1.4, "glibc".to_owned()) },
         at_most("posix", 1.08, "sigprocmask"),
+        at_most("track", 1.5, "none"),
+        Goal { case: "track".to_owned(), wanted: Wanted::TimesAsFast(15.0, "glibc".to_owned()) },
         at_most("none", 1.0, "fcontext"),
         at_most("create-alloc-posix", 0.1, "create-fresh-glibc"),
         at_most("create-alloc-none", 0.1, "create-fresh-glibc"),

@@ -21,6 +21,7 @@ pub enum Peer {
     Posix,
     None,
     Twins,
+    Track,
     Libucontext,
 }
 

@@ -15,6 +15,7 @@ mod page;
 mod report;
 
 use std::error::Error;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -74,6 +75,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         Some(path) => path.clone(),
         None => build(release)?,
     };
+    preload(&library, release, target)?;
     if options.update_instructions {
         return instructions::update(&library);
     }
@@ -109,17 +111,40 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     if only.is_empty() { report.save(&output) } else { Ok(()) }
 }
 
-/// Builds the shared library that is measured. It is not a dependency, because linking it would put its
-/// functions in the place of glibc's.
+/// Builds the shared library that is measured, and the tracking object. They are no dependencies, because linking them
+/// would put their functions in the place of glibc's.
 fn build(release: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--package", "rctx", "--manifest-path"])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml"))
-        .arg("--target-dir")
-        .arg(release.parent().ok_or("target has no parent")?)
-        .status()?;
-    if !status.success() {
-        return Err("the library could not be built".into());
+    // One by one: the second is linked with the first.
+    for package in ["rctx", "rctx-track"] {
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--release", "--package", package, "--manifest-path"])
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml"))
+            .arg("--target-dir")
+            .arg(release.parent().ok_or("target has no parent")?)
+            .status()?;
+        if !status.success() {
+            return Err("the library could not be built".into());
+        }
     }
     Ok(release.join("librctx.so"))
+}
+
+/// Starts this program again with the tracking object, unless that has happened: masks can be tracked from a process'
+/// first instruction only. The two come from a directory of their own, so that the library that is loaded as a peer is
+/// another one, whose masks are not tracked.
+fn preload(library: &Path, release: &Path, target: &Path) -> Result<(), Box<dyn Error>> {
+    const STARTED: &str = "RCTX_BENCH_STARTED";
+    if std::env::var_os(STARTED).is_some() {
+        return Ok(());
+    }
+    let place = target.join("bench");
+    std::fs::create_dir_all(&place)?;
+    std::fs::copy(library, place.join("librctx.so.0"))?;
+    let track = place.join("librctx-track.so.0");
+    std::fs::copy(release.join("librctx_track.so"), &track)?;
+    let mut again = Command::new(std::env::current_exe()?);
+    // cargo's path would lead the tracking object to the other one.
+    again.env_remove("LD_LIBRARY_PATH");
+    again.args(std::env::args_os().skip(1)).env(STARTED, "1").env("LD_PRELOAD", track);
+    Err(again.exec().into())
 }

@@ -189,8 +189,8 @@ crate-check:
 .PHONY: lint
 lint:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked -p rctx -- -D warnings
-	$(CARGO) clippy --locked --workspace --exclude rctx --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p rctx -p rctx-track -- -D warnings
+	$(CARGO) clippy --locked --workspace --exclude rctx --exclude rctx-track --all-targets -- -D warnings
 	scripts/check-template
 
 $(CBINDGEN):

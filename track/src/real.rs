@@ -66,9 +66,11 @@ macro_rules! interpose {
             /// The C library's.
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
-                // SAFETY: the next function of this name has this type.
-                let $real: unsafe extern "C" fn($($type),*) -> $result =
-                    unsafe { core::mem::transmute(reals::$name.address()) };
+                let $real: unsafe extern "C" fn($($type),*) -> $result = {
+                    let address = reals::$name.address();
+                    // SAFETY: the next function of this name has this type.
+                    unsafe { core::mem::transmute(address) }
+                };
                 $body
             }
         )*

@@ -2,7 +2,7 @@
  * they are started on the one stack, and only the bytes that another task is about to overwrite are copied away.
  * docs/engines.md explains it line by line.
  *
- *     valgrind: yes
+ *     valgrind: memcheck
  */
 #include <rctx.h>
 #include <stdint.h>

@@ -35,7 +35,7 @@ pub fn take(page: usize, size: usize) -> Option<usize> {
         let word = slot.load(Ordering::Relaxed);
         let fits = word & (page - 1) == pages;
         (fits && slot.compare_exchange(word, 0, Ordering::Acquire, Ordering::Relaxed).is_ok())
-            .then_some(word - pages)
+            .then(|| word - pages)
     })?;
     sanitizer::wipe(low, low + size);
     Some(low)

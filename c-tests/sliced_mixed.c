@@ -7,7 +7,6 @@
 
 #include <rctx.h>
 #include <stddef.h>
-#include <valgrind/valgrind.h>
 
 enum kind { OWN_STACK, LIBRARY_SLICE, CALLERS_SLICE, CAPTURED_SLICE, KINDS };
 enum way {
@@ -158,9 +157,6 @@ static __attribute__((noinline)) void meet_all(void)
 
 int main(void)
 {
-    /* valgrind takes a switch between stacks so near to one another for a deep call. */
-    VALGRIND_STACK_REGISTER(first.stack, first.stack + STACK);
-    VALGRIND_STACK_REGISTER(second.stack, second.stack + STACK);
     CHECK(getcontext(&base) == 0);
     meet_all();
     rctx_freecontext(&first.context);

@@ -2,7 +2,7 @@
  *
  *     native: yes
  *     linkings: shared archive
- *     options: -O0 -O1 -O2
+ *     options: -O0 -O2
  *     compilers: gcc clang
  *     flags: -fsanitize=address -pthread
  *     stderr: (==[0-9]+==WARNING: ASan doesn't fully support makecontext/swapcontext .*\n)?

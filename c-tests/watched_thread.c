@@ -3,7 +3,7 @@
  *
  *     native: yes
  *     linkings: shared archive
- *     options: -O0 -O1 -O2
+ *     options: -O0 -O2
  *     compilers: gcc clang
  *     flags: -fsanitize=thread -pthread
  *     stderr:

@@ -2,7 +2,7 @@
  *
  *     native: yes
  *     linkings: shared archive
- *     options: -O0 -O1 -O2
+ *     options: -O2
  *     compilers: gcc clang
  *     flags: -fsanitize=undefined -pthread
  *     stderr:

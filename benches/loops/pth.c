@@ -12,7 +12,8 @@ static int (*pth_uctx_destroy)(pth_uctx_t);
 
 int pth_is_present(void)
 {
-    void *pth = dlopen("libpth.so.20", RTLD_NOW | RTLD_LOCAL);
+    /* Its calls go to the C library, not to the library that the process was started with. */
+    void *pth = dlopen("libpth.so.20", RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
 
     if (!pth)
         return 0;

@@ -232,21 +232,26 @@ static void call_above(const ucontext_t *context, void (*function)(void))
 }
 #endif
 
-#ifdef __s390x__
-/* libgcc's unwinder takes a signal's address for a return address there, and looks up the byte before it. */
+#if defined __s390x__ || !defined __GLIBC__
+/* libgcc's unwinder on s390x, and LLVM's, take a signal's address for a return address, and look up the byte before
+ * it. */
 enum { TAKEN_FOR_RETURN = 1 };
 #else
 enum { TAKEN_FOR_RETURN = 0 };
 #endif
 
-/* Whether `at`, in a function of the compiler's, may be where LLVM's own unwind tables are wrong: on s390x behind the
- * instruction that restores the stack pointer; on powerpc64 they are right at calls only. */
+/* Whether `at`, in a function of the compiler's, may be where LLVM's own unwind tables are wrong: on s390x and
+ * loongarch64 behind the instruction that restores the stack pointer; on powerpc64 they are right at calls only. */
 static int is_undescribed(uintptr_t at)
 {
 #if defined __s390x__
     const unsigned char *code = (unsigned char *)stepping.original + (at - (uintptr_t)stepping.start);
 
     return code[0] == 0x07 && code[1] == 0xfe && code[-6] == 0xeb && (code[-5] & 15) == 15; /* lmg; br %r14 */
+#elif defined __loongarch__
+    const uint32_t *code = (uint32_t *)(stepping.original + (at - (uintptr_t)stepping.start));
+
+    return code[0] == 0x4c000020 && (code[-1] & 0xffe003ff) == 0x02c00063; /* addi.d $sp, $sp, n; ret */
 #elif defined __powerpc64__
     return at != 0;
 #else

@@ -39,8 +39,8 @@ def check_callers(frames, expected):
 
 
 def step_to():
-    """By single instructions to step_to(): each backtrace leads to drive(), or to the function of the context, or ends
-    in the library."""
+    """By single instructions to step_to(): each backtrace leads to main() or to the context's function, or ends in
+    the library."""
     global steps
     while gdb.newest_frame().name() != "step_to":
         gdb.execute("stepi", to_string=True)

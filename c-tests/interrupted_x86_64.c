@@ -28,18 +28,18 @@ int interrupt_vectors; /* what of the vectors is there */
 #define EACH16 EACH ",8,9,10,11,12,13,14,15"
 #define EACH32 EACH16 ",16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
 /* For each general register but rdi, an instruction with its number in struct registers. */
-#define EACH_GENERAL(before, between, after)                                                                          \
-    before " %rax" between "0" after before " %rbx" between "1" after before " %rcx" between "2" after                \
-    before " %rdx" between "3" after before " %rsi" between "4" after before " %rbp" between "6" after                \
-    before " %r8" between "7" after before " %r9" between "8" after before " %r10" between "9" after                  \
-    before " %r11" between "10" after before " %r12" between "11" after before " %r13" between "12" after             \
+#define EACH_GENERAL(before, between, after)                                                                       \
+    before " %rax" between "0" after before " %rbx" between "1" after before " %rcx" between "2" after             \
+    before " %rdx" between "3" after before " %rsi" between "4" after before " %rbp" between "6" after             \
+    before " %r8" between "7" after before " %r9" between "8" after before " %r10" between "9" after               \
+    before " %r11" between "10" after before " %r12" between "11" after before " %r13" between "12" after          \
     before " %r14" between "13" after before " %r15" between "14" after
-#define VECTORS(sse, avx, avx512)                                                                                     \
-    "movl interrupt_vectors(%rip), %eax\n"                                                                            \
-    "cmpl $1, %eax\n"                                                                                                 \
-    "ja 2f\n"                                                                                                         \
-    "je 1f\n" sse "jmp 3f\n"                                                                                          \
-    "1:\n" avx "jmp 3f\n"                                                                                             \
+#define VECTORS(sse, avx, avx512)                                                                                  \
+    "movl interrupt_vectors(%rip), %eax\n"                                                                         \
+    "cmpl $1, %eax\n"                                                                                              \
+    "ja 2f\n"                                                                                                      \
+    "je 1f\n" sse "jmp 3f\n"                                                                                       \
+    "1:\n" avx "jmp 3f\n"                                                                                          \
     "2:\n" avx512 "3:\n"
 
 _Static_assert(offsetof(struct registers, mm) == 128 && offsetof(struct registers, mxcsr) == 192, "as below");

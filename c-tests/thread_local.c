@@ -3,7 +3,7 @@
  *
  *     options: -O0 -O2 -O3
  *     compilers: gcc clang
- *     flags: -pthread -fPIC
+ *     flags: -pthread
  */
 #define _GNU_SOURCE
 #include "check.h"

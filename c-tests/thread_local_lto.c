@@ -1,4 +1,4 @@
-/* thread_local.c with link-time optimisation.
+/* thread_local.c with link-time optimisation, and with addresses that are asked for by a call (-fPIC).
  *
  *     linkings: shared
  *     options: -O2 -O3

@@ -101,8 +101,7 @@ static int written_by_hand(const char *name)
                                              "rctx_slice_swap", "rctx_switch"},
                              *const without[] = {"getcontext", "setcontext", "swapcontext", "makecontext",
                                                  "rctx_getcontext", "rctx_setcontext", "rctx_swapcontext",
-                                                 "rctx_getcontext_sliced", "rctx_call",
-                                                 "getstacktop"};
+                                                 "rctx_getcontext_sliced", "rctx_call", "getstacktop"};
 
     for (size_t i = 0; name && i < sizeof with_slice / sizeof *with_slice; i++)
         if (!strcmp(name, with_slice[i]))
@@ -113,8 +112,8 @@ static int written_by_hand(const char *name)
     return 0;
 }
 
-/* Set while the first switch to a context has not entered its function: until then the backtrace, as soon as it is the
- * new context's, may end at the trampoline, where it would end after that function. */
+/* Set while the first switch to a context has not entered its function: until then the backtrace, as soon as it is
+ * the new context's, may end at the trampoline, where it would end after that function. */
 static volatile int entering;
 
 HANDLER static void on_trap(int signal, siginfo_t *info, void *context)

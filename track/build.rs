@@ -13,7 +13,6 @@ fn main() {
         "-z,relro,-z,now,-z,noexecstack",
         "-z,text",
         "-rpath,$ORIGIN",
-        &format!("-F,librctx.so.{major}"),
     ] {
         println!("cargo:rustc-cdylib-link-arg=-Wl,{argument}");
     }
@@ -24,5 +23,8 @@ fn main() {
     if env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|libc| libc == "musl") {
         // Where the C library is glibc, the libc crate says so.
         println!("cargo:rustc-cdylib-link-arg=-lc");
+    } else {
+        // Preloaded, the library has to come before glibc, which has its functions; musl has not, nor such filters.
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-F,librctx.so.{major}");
     }
 }

@@ -1,6 +1,8 @@
-/* librctx-track.so that comes by dlopen stands behind the C library: the policy stays `posix`, and says so.
+/* librctx-track.so that comes by dlopen stands behind the C library: the policy stays `posix`, and says so. (musl does
+ * not load it then.)
  *
  *     linkings: shared
+ *     libc: gnu
  *     options: -O2
  *     environment: RCTX_VERBOSE=1 RCTX_SIGMASK=track
  *     stderr: (?s).*until librctx-track.so is loaded\n.*posix: librctx-track.so was loaded behind the C library.*

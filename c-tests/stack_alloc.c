@@ -106,7 +106,8 @@ static void check_reuse(size_t page)
     copy = stack;
     CHECK(rctx_stack_free(&stack) == 0);
     CHECK(!mapped(copy.ss_sp));
-    CHECK_FAILS(rctx_stack_free(&copy), EINVAL);
+    if (!emulated() || sizeof(void *) == 8) /* an emulator holds all the addresses of a 32-bit program */
+        CHECK_FAILS(rctx_stack_free(&copy), EINVAL);
 
     CHECK(rctx_stack_alloc(&stack, 1 << 20) == 0);
     copy = stack;

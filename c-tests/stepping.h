@@ -143,7 +143,7 @@ static void step_prepare(void)
 
 static void step(int on)
 {
-    int linked = 0;
+    int linked = 0; /* how many more instructions to leave alone: the store may stand before the load, in a loop */
 
     put_code(stepping.start, stepping.original, stepping.size);
     stepping.running = NULL;
@@ -153,7 +153,10 @@ static void step(int on)
         memcpy(&word, stepping.original + at, sizeof word);
         if (!linked)
             put_trap(stepping.start + at);
-        linked = LOADS_LINKED(word) || (linked && !STORES_CONDITIONALLY(word));
+        if (LOADS_LINKED(word))
+            linked = 8;
+        else if (linked)
+            linked = STORES_CONDITIONALLY(word) ? 0 : linked - 1;
     }
 #ifdef __s390x__
     /* What exrl executes elsewhere is no step of its own. */

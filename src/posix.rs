@@ -75,7 +75,7 @@ pub unsafe extern "C" fn rctx_setcontext(ucp: *const ucontext_t) -> c_int {
 /// Suspends the caller into `oucp` and resumes `ucp`.
 ///
 /// - `oucp`: written, never read; may be uninitialised. Owned by the caller.
-/// - `ucp`: as for `setcontext`.
+/// - `ucp`: as for `setcontext`. If it is `oucp`, the caller is saved and goes on, with the mask that it has.
 ///
 /// Returns 0 when the caller is resumed, maybe in another thread, or -1 with errno as `setcontext`; then
 /// nothing was switched and neither context has changed. Async-signal-safe, thread-safe.

@@ -42,7 +42,7 @@ macro_rules! setcontext {
 macro_rules! swapcontext {
     (masked) => {
         core::arch::naked_asm!(
-            ".error \"swapcontext: give up by {prepare}, a save, and {resume}\"",
+            ".error \"swapcontext: give up by {prepare}, a save, and {resume}; so where both are one context\"",
             prepare = sym $crate::context::prepare_swap,
             resume = sym $crate::context::resume,
         )

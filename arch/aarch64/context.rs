@@ -441,6 +441,8 @@ macro_rules! swapcontext {
             constant!("x10", "PLAIN_MASK"),
             "cmp x9, x10",
             "b.ne 8f",
+            "cmp x0, x1",
+            "b.eq 8f", //                             its own mask stays
             "mov x6, x0",
             "mov x7, x1",
             "add x2, x0, #{SIGMASK}", //             the old mask goes here

@@ -386,6 +386,8 @@ macro_rules! swapcontext {
             constant!("r3", "PLAIN_MASK"),
             "cmp r2, r3",
             "bne 8f",
+            "cmp r0, r1",
+            "beq 8f", //                             its own mask stays
             exchange_mask!( //                       before the save: a failure leaves oucp as it was
                 "add r2, r0, #{SIGMASK}", //         the old mask goes here
                 "add r1, r1, #{SIGMASK}" //          the new one comes from here

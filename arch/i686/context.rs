@@ -457,6 +457,8 @@ macro_rules! swapcontext {
             "jz 5f",
             "cmp dword ptr [edx + {FLAGS}], {PLAIN_MASK}",
             "jne 5f",
+            "cmp ecx, edx",
+            "je 5f", //                              its own mask stays
             "xchg ecx, edx",
             "add ecx, {SIGMASK}", //                 the new mask comes from here
             "add edx, {SIGMASK}", //                 the old one goes here

@@ -314,6 +314,7 @@ macro_rules! swapcontext {
             "ld.d $t0, $a1, {FLAGS}",
             "li.d $t1, {PLAIN_MASK}",
             "bne $t0, $t1, 8f",
+            "beq $a0, $a1, 8f", //                   its own mask stays
             "move $a4, $a0",
             "move $a5, $a1",
             "addi.d $a2, $a0, {SIGMASK}", //         the old mask goes here

@@ -387,6 +387,8 @@ macro_rules! swapcontext {
             load_word!("12", "{PLAIN_MASK}"),
             "cmpd 0, 12",
             "bne 8f",
+            "cmpd 3, 4",
+            "beq 8f", //                             its own mask stays
             "std 3, -8(1)", //                       in the red zone
             "std 4, -16(1)",
             "addi 5, 3, {SIGMASK}", //               the old mask goes here

@@ -319,6 +319,7 @@ macro_rules! swapcontext {
             "ld t0, {FLAGS}(a1)",
             "li t1, {PLAIN_MASK}",
             "bne t0, t1, 8f",
+            "beq a0, a1, 8f", //                      its own mask stays
             "mv a4, a0",
             "mv t0, a1",
             "addi a2, a0, {SIGMASK}", //             the old mask goes here

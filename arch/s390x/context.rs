@@ -380,6 +380,8 @@ macro_rules! swapcontext {
             "lg %r1, {FLAGS}(%r3)",
             "clgfi %r1, {PLAIN_MASK}",
             "jne 8f",
+            "clgr %r2, %r3",
+            "je 8f", //                              its own mask stays
             "lgr %r0, %r2",
             "lgr %r1, %r3",
             "la %r4, {SIGMASK}(%r2)", //             the old mask goes here

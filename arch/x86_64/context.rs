@@ -398,6 +398,8 @@ macro_rules! swapcontext {
             "jz 8f",
             "cmp qword ptr [rsi + {FLAGS}], {PLAIN_MASK}",
             "jne 8f",
+            "cmp rdi, rsi",
+            "je 8f", //                              its own mask stays
             "mov r8, rdi",
             "mov r9, rsi",
             "lea rdx, [rdi + {SIGMASK}]", //         the old mask goes here

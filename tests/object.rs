@@ -8,8 +8,9 @@ use std::process::Command;
 use gimli::{BaseAddresses, CieOrFde, EhFrame, NativeEndian, UnwindSection};
 use object::elf::*;
 use object::read::elf::{Dyn, ElfFile64, ProgramHeader};
-use object::{Object, ObjectSection, ObjectSymbol};
+use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use rctx_tests::{POSIX, SONAME, TRACK_SONAME, declared_functions, library, root, run_tool};
+use regex::Regex;
 
 const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
 
@@ -161,6 +162,61 @@ fn the_tracking_object_exports_what_libc_does() {
     for (name, ..) in exported {
         assert!(libc.contains(&name), "{name}");
     }
+}
+
+/// Functions of glibc that change no mask, or put it back before they return, and install no handler of the program's.
+/// What is none of `sigset_t`, waiting, sending and threads to come: `siginterrupt` keeps the handler, `sigignore`
+/// installs none, `sigstack` and `sigreturn` do nothing, `posix_spawn` has the child's mask.
+const HARMLESS: &str = "
+    setjmp _setjmp __sigsetjmp
+    sigemptyset sigfillset sigaddset __sigaddset sigdelset __sigdelset sigismember __sigismember
+    sigisemptyset sigandset sigorset siggetmask sigpending
+    sigsuspend __sigsuspend sigpause __sigpause __xpg_sigpause sigwait sigwaitinfo sigtimedwait __sigtimedwait64 signalfd
+    gsignal sigqueue pthread_sigqueue pidfd_send_signal
+    pthread_attr_getsigmask_np pthread_attr_setsigmask_np posix_spawnattr_getsigdefault posix_spawnattr_getsigmask
+    posix_spawnattr_setsigdefault posix_spawnattr_setsigmask
+    siginterrupt sigignore sigstack sigaltstack sigreturn
+    psignal psiginfo strsignal sigabbrev_np sigdescr_np sig2str str2sig
+    __libc_allocate_rtsig __libc_current_sigrtmax __libc_current_sigrtmin
+    cnd_signal pthread_cond_signal";
+
+/// Every function of libc that a mask or a handler may be changed by, going by its name, is exported, or known not to
+/// be one; every other name of one that is exported is, too.
+#[test]
+fn the_tracking_object_stands_in_front_of_all_that_changes_masks() {
+    let data = read(TRACK);
+    let own: BTreeSet<_> = exports(&parse(&data)).into_iter().map(|it| it.0).collect();
+    let libc = fs::read(libc_path()).expect("the system's libc");
+    let libc = parse(&libc);
+    let functions: Vec<_> = public_functions(&libc);
+    let covered: BTreeSet<_> =
+        functions.iter().filter(|it| own.contains(&it.0)).map(|it| it.1).collect();
+    let names = Regex::new("sig|jmp|clone|vfork|^syscall$").unwrap();
+    let numbers = Regex::new("copysign|signbit|significand").unwrap();
+    let missing: Vec<_> = functions
+        .iter()
+        .filter(|(name, address)| {
+            let by_name = names.is_match(name)
+                && !numbers.is_match(name)
+                && HARMLESS.split_whitespace().all(|it| it != name);
+            !own.contains(name) && (by_name || covered.contains(address))
+        })
+        .map(|it| &it.0)
+        .collect();
+    assert!(missing.is_empty(), "to be interposed in track/, or HARMLESS: {missing:?}");
+}
+
+/// Name and address of each function that programs may call: those of one version, GLIBC_PRIVATE, are libc's own.
+fn public_functions(libc: &ElfFile64) -> Vec<(String, u64)> {
+    let versions = libc.elf_section_table().versions(libc.endian(), libc.data()).unwrap();
+    let versions = versions.expect("libc has versions");
+    let is_private = |symbol| {
+        let version = versions.version(versions.version_index(libc.endian(), symbol));
+        version.unwrap().is_some_and(|version| version.name() == b"GLIBC_PRIVATE")
+    };
+    let symbols = libc.dynamic_symbols().filter(|it| it.is_definition());
+    let functions = symbols.filter(|it| it.kind() == SymbolKind::Text && !is_private(it.index()));
+    functions.map(|it| (it.name().unwrap().to_owned(), it.address())).collect()
 }
 
 /// The C library that this test itself runs with.

@@ -47,6 +47,32 @@ fn show(handler: sighandler_t) -> sighandler_t {
     }
 }
 
+/// What a program says of a signal's handler.
+trait Action: Copy {
+    fn handler(&mut self) -> &mut sighandler_t;
+}
+
+impl Action for libc::sigaction {
+    fn handler(&mut self) -> &mut sighandler_t {
+        &mut self.sa_sigaction
+    }
+}
+
+/// C's `struct sigvec`, which the C library declares no longer.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct SigVec {
+    handler: sighandler_t,
+    mask: c_int,
+    flags: c_int,
+}
+
+impl Action for SigVec {
+    fn handler(&mut self) -> &mut sighandler_t {
+        &mut self.handler
+    }
+}
+
 interpose! {
     fn sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int, in front of real {
         // SAFETY: the caller's arguments.
@@ -55,6 +81,13 @@ interpose! {
 
     #[cfg(target_env = "gnu")]
     fn __sigaction(signal: c_int, new: *const libc::sigaction, old: *mut libc::sigaction) -> c_int, in front of real {
+        // SAFETY: the caller's arguments.
+        unsafe { install(signal, new, old, real) }
+    }
+
+    // For old programs alone; a machine that came after it has none.
+    #[cfg(all(target_env = "gnu", not(any(target_arch = "riscv64", target_arch = "loongarch64"))))]
+    fn sigvec(signal: c_int, new: *const SigVec, old: *mut SigVec) -> c_int, in front of real {
         // SAFETY: the caller's arguments.
         unsafe { install(signal, new, old, real) }
     }
@@ -94,12 +127,12 @@ interpose! {
 }
 
 /// # Safety
-/// The arguments are those of `sigaction`.
-unsafe fn install(
+/// The arguments are those of `sigaction`, or of a function like it.
+unsafe fn install<A: Action>(
     signal: c_int,
-    new: *const libc::sigaction,
-    old: *mut libc::sigaction,
-    real: unsafe extern "C" fn(c_int, *const libc::sigaction, *mut libc::sigaction) -> c_int,
+    new: *const A,
+    old: *mut A,
+    real: unsafe extern "C" fn(c_int, *const A, *mut A) -> c_int,
 ) -> c_int {
     // SAFETY: the caller's arguments.
     unsafe {
@@ -107,11 +140,11 @@ unsafe fn install(
             real(signal, new, old)
         } else {
             let mut hidden = new.read();
-            hidden.sa_sigaction = hide(hidden.sa_sigaction);
+            *hidden.handler() = hide(*hidden.handler());
             real(signal, &hidden, old)
         };
         if status == 0 && !old.is_null() {
-            (*old).sa_sigaction = show((*old).sa_sigaction);
+            *(*old).handler() = show(*(*old).handler());
         }
         status
     }

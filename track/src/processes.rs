@@ -44,6 +44,16 @@ fn give_up_words() {
     give_up(c"posix: the program has made a process with a thread's own memory, by clone");
 }
 
+/// Calls `real`, the C library's `clone`.
+fn make_process(flags: c_int, real: impl FnOnce() -> c_int) -> c_int {
+    if shares_words(flags as u32 as u64) {
+        give_up_words();
+    }
+    let status = real();
+    forget(); // CLONE_VFORK: the child may have changed the word of both
+    status
+}
+
 interpose! {
     // The variable arguments are read whether they are there or not.
     fn clone(
@@ -55,13 +65,22 @@ interpose! {
         tls: usize,
         child: usize
     ) -> c_int, in front of real {
-        if shares_words(flags as u32 as u64) {
-            give_up_words();
-        }
         // SAFETY: the caller's arguments. A child does not return from it.
-        let status = unsafe { real(function, stack, flags, argument, parent, tls, child) };
-        forget(); // CLONE_VFORK: the child may have changed the word of both
-        status
+        make_process(flags, || unsafe { real(function, stack, flags, argument, parent, tls, child) })
+    }
+
+    #[cfg(target_env = "gnu")]
+    fn __clone(
+        function: *mut c_void,
+        stack: *mut c_void,
+        flags: c_int,
+        argument: *mut c_void,
+        parent: usize,
+        tls: usize,
+        child: usize
+    ) -> c_int, in front of real {
+        // SAFETY: as above.
+        make_process(flags, || unsafe { real(function, stack, flags, argument, parent, tls, child) })
     }
 
     fn syscall(

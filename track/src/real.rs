@@ -3,6 +3,20 @@
 use core::ffi::{CStr, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+/// glibc's first version for the machine: dlsym does not find what it keeps under this one for old programs alone.
+#[cfg(target_env = "gnu")]
+const FIRST_VERSION: &CStr = if cfg!(target_arch = "x86_64") {
+    c"GLIBC_2.2.5"
+} else if cfg!(target_arch = "x86") {
+    c"GLIBC_2.0"
+} else if cfg!(target_arch = "s390x") {
+    c"GLIBC_2.2"
+} else if cfg!(target_arch = "arm") {
+    c"GLIBC_2.4"
+} else {
+    c"GLIBC_2.17"
+};
+
 /// A function that comes next after ours of the same name.
 pub struct Real {
     name: &'static CStr,
@@ -24,10 +38,18 @@ impl Real {
 
     #[cold]
     fn find(&self) -> usize {
+        let name = self.name.as_ptr();
         // SAFETY: a C string.
-        let address = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) } as usize;
-        self.address.store(address, Ordering::Relaxed);
-        address
+        let address = unsafe { libc::dlsym(libc::RTLD_NEXT, name) };
+        #[cfg(target_env = "gnu")]
+        let address = if address.is_null() {
+            // SAFETY: C strings.
+            unsafe { libc::dlvsym(libc::RTLD_NEXT, name, FIRST_VERSION.as_ptr()) }
+        } else {
+            address
+        };
+        self.address.store(address as usize, Ordering::Relaxed);
+        address as usize
     }
 
     /// Whether the program's calls lead past ours to it. `program` is dlopen's handle of the program.

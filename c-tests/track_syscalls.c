@@ -1,7 +1,8 @@
 /* Under policy `track`, a swap between contexts of one mask makes no system call: a filter would end the process at
- * rt_sigprocmask. Nor do getcontext, setcontext, uc_link, and what follows a mask call that was seen.
+ * rt_sigprocmask. Nor do getcontext, setcontext, uc_link, and what follows a mask call that was seen. (No emulator
+ * has such filters.)
  *
- *     linkings: track
+ *     linkings: track linked-track
  *     compilers: gcc clang
  *     native: yes
  */

@@ -1,7 +1,6 @@
 /* The limit of policy `track`: a mask that is changed by a system call instruction is not seen, and the swap leaves it.
  *
- *     linkings: track
- *     native: yes
+ *     linkings: track linked-track
  *     arch: x86_64
  */
 #include "check.h"

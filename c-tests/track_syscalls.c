@@ -51,9 +51,9 @@ int main(void)
     CHECK(turns == 1);
     CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
     CHECK(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
-    sigaddset(&set, SIGKILL); /* which cannot be */
-    CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
     sigemptyset(&set);
+    sigaddset(&set, SIGKILL); /* which cannot be */
+    sigaddset(&set, SIGSTOP);
     CHECK(sigprocmask(SIG_SETMASK, &set, NULL) == 0);
     if (!emulated()) /* qemu-user 7.2 has no seccomp */
         forbid(SYS_rt_sigprocmask);

@@ -43,6 +43,9 @@ CARGO_DENY = $(CARGO_DENY_ROOT)/bin/cargo-deny
 GENERATE_HEADER = $(CBINDGEN) --quiet --config cbindgen.toml . | sed -z \
 	-e 's/\[`\([^`]*\)`\]/`\1`/g' -e 's/\# Safety\n \* /Safety: /g' -e 's/ \*\n \*\// *\//g' -e 's/\n\n\n*/\n\n/g'
 
+CHECKS = header-check abi-check manual-check examples-check crate-check installcheck lint instructions-check \
+	cpython-check
+
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -61,8 +64,7 @@ demo: deps all ## watch real programs run on our contexts
 	scripts/demo
 
 .PHONY: check
-check: deps all header-check abi-check manual-check examples-check crate-check installcheck lint instructions-check \
-		cpython-check ## everything that is tested
+check: deps all $(CHECKS) ## everything that is tested
 	$(CARGO) test --release --locked -p rctx-run
 	$(CARGO) test --release --locked -p rctx-tests
 	scripts/fuzz runs 2000
@@ -135,6 +137,22 @@ uninstall: ## remove what install put there
 installcheck: all ## install into a temporary place, use it from there, uninstall
 	scripts/installcheck
 
+.PHONY: cpython-check
+cpython-check: all ## test examples/cpython on every python3 that is installed
+	scripts/check-cpython
+
+.PHONY: cpython-bench
+cpython-bench: cpython-check ## the comparison with greenlet
+	scripts/check-cpython --bench
+
+.PHONY: cross
+cross: ## build target/<triple>/release/librctx.so and .a: make cross TARGET=<triple>
+	@cross/build $(TARGET)
+
+.PHONY: cross-check
+cross-check: ## test every target of cross/targets.tsv, or TARGET=<triple>, under qemu-user
+	@cross/check $(TARGET)
+
 .PHONY: dist
 dist: ## the source tarball of the last commit, and one of its crates, in target/dist
 	@mkdir -p $(OUT)/dist
@@ -152,9 +170,6 @@ clean: ## remove everything that was built
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-include cross.mk
-include cpython.mk
-
 # The parts of check.
 
 .PHONY: deps
@@ -167,6 +182,10 @@ header-check: $(CBINDGEN)
 	@diff -u include/rctx.h $(OUT)/rctx.h || \
 		{ echo 'include/rctx.h has drifted from src/: run `make header` and commit the result.' >&2; exit 1; }
 
+.PHONY: abi-check
+abi-check:
+	scripts/check-abi
+
 .PHONY: manual-check
 manual-check:
 	scripts/check-manual
@@ -178,9 +197,6 @@ examples-check: all
 .PHONY: instructions-check
 instructions-check: all
 	$(CARGO) run --release --locked -p rctx-benches -- --check-instructions
-.PHONY: abi-check
-abi-check:
-	scripts/check-abi
 
 .PHONY: crate-check
 crate-check:

@@ -8,6 +8,7 @@
 //! | `slice_swap!` | body | calls `slice::swap`, copies registers and stack into the block of `*from`, puts the target's bytes back |
 //! | `slice_start!` | body | pushes the registers, calls `slice::start`, goes on at the base |
 //! | `switch!`, `call!`, `stacktop!` | body | `rctx_switch`, `rctx_call`, `getstacktop` |
+//! | `NAME` | constant | the machine's name, for the reader |
 //! | `CALLEE_AREA` | constant | bytes above a caller's stack pointer that its callees write |
 //! | `STACK_ALIGN` | constant | the stack pointer's alignment at a call, in bytes |
 //! | `ARGUMENT_REGISTERS` | constant | where integer arguments that come in registers lie in a context |

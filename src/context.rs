@@ -224,9 +224,7 @@ pub unsafe fn check_resume(
         return Ok(());
     }
     // SAFETY: a sliced context leads to its slice.
-    let slice = unsafe { ContextSlice::of(ucp) };
-    // SAFETY: as above.
-    unsafe { slice.check_resume(&[oucp, ucp]) }
+    unsafe { ContextSlice::of(ucp).slice.check_resume(&[oucp, ucp]) }
 }
 
 /// Resumes a context that passed [`classify`] and [`check_resume`] and whose mask is installed.

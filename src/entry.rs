@@ -20,7 +20,7 @@ const REST: usize =
     if ENTRY_AREA == 0 { STACK_ALIGN } else { ENTRY_AREA.next_multiple_of(STACK_ALIGN) };
 
 /// The size in bytes of the first frame of a function with one argument.
-pub const FRAME: usize = stack_arguments(1).unwrap() + REST;
+pub const FRAME_SIZE: usize = stack_arguments(1).unwrap() + REST;
 
 /// Makes `ucp` start `func` on the stack from `low` up to `high`, with `argument(0..argc)`, and resume `link`
 /// when it returns. `ENOMEM` when the first frame does not fit; nothing is changed then.

@@ -56,7 +56,11 @@ const NOT_TRACKED: isize = isize::MIN;
 /// The check mode's function, or null when it is off.
 static DIFFER: AtomicPtr<()> = AtomicPtr::new(null_mut());
 
+/// Whether the environment names a policy; if not, the tracking object's presence chooses.
+static NAMED: AtomicBool = AtomicBool::new(false);
+/// RCTX_VERBOSE.
 static VERBOSE: AtomicBool = AtomicBool::new(false);
+/// RCTX_SIGMASK_CHECK.
 static CHECK: AtomicBool = AtomicBool::new(false);
 
 /// The policy in force.
@@ -275,16 +279,11 @@ unsafe extern "C" fn read_environment() {
     });
 }
 
-/// Whether the environment names a policy; if not, the tracking object's presence chooses.
-static NAMED: AtomicBool = AtomicBool::new(false);
-
 fn say_if_verbose(masks: &CStr) {
     if VERBOSE.load(Ordering::Relaxed) {
-        report(&[c"rctx ", crate::VERSION, c" ", ARCHITECTURE, c", signal masks: ", masks, c"\n"]);
+        report(&[c"rctx ", crate::VERSION, c" ", arch::NAME, c", signal masks: ", masks, c"\n"]);
     }
 }
-
-const ARCHITECTURE: &CStr = crate::arch::NAME;
 
 unsafe extern "C" {
     /// Missing from the libc crate.

@@ -121,16 +121,6 @@ impl ContextSlice {
         }
     }
 
-    /// As [`Slice::check_resume`].
-    ///
-    /// # Safety
-    /// As there.
-    #[inline]
-    pub unsafe fn check_resume(&self, contexts: &[*const ucontext_t]) -> Result<(), c_int> {
-        // SAFETY: the caller's promise.
-        unsafe { self.slice.check_resume(contexts) }
-    }
-
     /// The copied kernel frame that a context of the kind FRAME keeps here, aligned as the original was.
     pub fn frame(&self) -> *mut ucontext_t {
         let start = self.slice.bytes().wrapping_add(FRAME_HEAD);
@@ -375,14 +365,15 @@ pub enum Storage<'a> {
     Caller(&'a mut ContextSlice, usize),
 }
 
-/// Whether the library allocated `block`, which `uc_stack` of `ucp` leads to, for `ucp`.
+/// Whether the library allocated what `uc_stack` of `ucp` leads to, and for `ucp`: not for the context that this is
+/// an assigned copy of.
 ///
 /// # Safety
-/// `ucp` points to an initialised context with a slice.
+/// `ucp` points to an initialised context.
 #[inline]
-pub unsafe fn is_owned(ucp: *const ucontext_t, block: &ContextSlice) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { (*ucp).uc_stack.ss_flags == OWNED && block.context == ucp }
+pub unsafe fn is_owner(ucp: *const ucontext_t) -> bool {
+    // SAFETY: the caller's promise; a block marked as the library's is live.
+    unsafe { (*ucp).uc_stack.ss_flags == OWNED && ContextSlice::of(ucp).context == ucp }
 }
 
 /// Reads `uc_stack`: where a slice of `ucp` goes.
@@ -390,17 +381,11 @@ pub unsafe fn is_owned(ucp: *const ucontext_t, block: &ContextSlice) -> bool {
 /// # Safety
 /// `ucp` points to an initialised context.
 pub unsafe fn storage<'a>(ucp: *const ucontext_t) -> Result<Storage<'a>, c_int> {
-    // SAFETY: the caller's promise; a block marked as the library's is live.
+    // SAFETY: the caller's promise, and the owner's block is live.
     unsafe {
         let stack = (*ucp).uc_stack;
         match stack.ss_flags {
-            OWNED => {
-                let block = ContextSlice::of(ucp);
-                if block.context != ucp {
-                    return Err(libc::EINVAL); // an assigned copy
-                }
-                Ok(Storage::Library(Some(block)))
-            }
+            OWNED if is_owner(ucp) => Ok(Storage::Library(Some(ContextSlice::of(ucp)))),
             0 if stack.ss_sp.is_null() && stack.ss_size == 0 => Ok(Storage::Library(None)),
             0 if !stack.ss_sp.is_null() => {
                 let capacity =
@@ -449,12 +434,12 @@ pub unsafe fn adopt(ucp: *mut ucontext_t, block: &mut ContextSlice) {
 pub unsafe fn release(ucp: *mut ucontext_t) -> bool {
     // SAFETY: only the owner's block is released, and forgotten.
     unsafe {
-        let owner = (*ucp).uc_stack.ss_flags == OWNED && ContextSlice::of(ucp).context == ucp;
-        if owner {
+        let is_owner = is_owner(ucp);
+        if is_owner {
             libc::free((*ucp).uc_stack.ss_sp);
             forget(ucp);
         }
-        owner
+        is_owner
     }
 }
 

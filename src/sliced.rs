@@ -124,10 +124,10 @@ unsafe fn make(
     // SAFETY: `ucp` is writable; the slice has room for the frame before it is written.
     unsafe {
         let start = arch::stack_pointer(base);
-        let near = (start & !(arch::STACK_ALIGN - 1)).wrapping_sub(entry::FRAME);
+        let near = (start & !(arch::STACK_ALIGN - 1)).wrapping_sub(entry::FRAME_SIZE);
         let len = (start + arch::CALLEE_AREA).wrapping_sub(near);
         let storage = storage(ucp)?;
-        reserve_room(&storage, len)?;
+        check_room(&storage, len)?;
         far_of(base, near)?;
         if func == 0 {
             return Err(libc::EINVAL);
@@ -148,7 +148,7 @@ unsafe fn make(
 }
 
 /// Refuses memory of the caller's that is too small for `len` bytes.
-fn reserve_room(storage: &Storage, len: usize) -> Result<(), c_int> {
+fn check_room(storage: &Storage, len: usize) -> Result<(), c_int> {
     match storage {
         Storage::Caller(_, capacity) if *capacity < len => Err(libc::ENOMEM),
         _ => Ok(()),
@@ -165,7 +165,7 @@ enum Room<'a> {
     Caller(&'a mut ContextSlice, usize),
 }
 
-/// Finds room for `len` bytes of `ucp`, whose storage was found by [`reserve_room`] to be large enough.
+/// Finds room for `len` bytes of `ucp`, whose storage was found by [`check_room`] to be large enough.
 fn find_room(ucp: *mut ucontext_t, storage: Storage, len: usize) -> Result<Room, c_int> {
     Ok(match storage {
         Storage::Library(Some(block)) if len <= block.slice.capacity => Room::Kept(block),
@@ -270,7 +270,7 @@ unsafe fn save_steadily(
         let Some(len) = far.checked_sub(near) else {
             return false;
         };
-        if !slice::is_owned(oucp, block)
+        if !slice::is_owner(oucp)
             || &raw const *block == target
             || arch::owner(base) != arch::thread_pointer()
             || !block.slice.knows(near, far)
@@ -333,7 +333,7 @@ unsafe fn save(
         let storage = storage(oucp)?;
         let wanted = arch::stack_pointer(base).wrapping_add(arch::CALLEE_AREA).wrapping_sub(near);
         if wanted as isize > 0 {
-            reserve_room(&storage, wanted)?;
+            check_room(&storage, wanted)?;
         }
         let far = far_of(base, near)?;
         let len = far - near;
@@ -448,7 +448,7 @@ unsafe fn copy(dst: *mut ucontext_t, src: *const ucontext_t) -> Result<(), c_int
             Kind::Sliced => {
                 let source = &ContextSlice::of(src).slice;
                 let storage = storage(dst)?;
-                reserve_room(&storage, source.len)?;
+                check_room(&storage, source.len)?;
                 let block = find_room(dst, storage, source.len)?.enter(dst);
                 let slice = &mut block.slice;
                 (slice.near, slice.len, slice.owner) = (source.near, source.len, source.owner);
@@ -484,7 +484,7 @@ unsafe fn copy_frame(
     unsafe {
         let storage = storage(dst)?;
         let room_len = slice::frame_room(len);
-        reserve_room(&storage, room_len)?;
+        check_room(&storage, room_len)?;
         let block = find_room(dst, storage, room_len)?.enter(dst);
         (block.slice.near, block.slice.len) = (frame as usize, len);
         block.slice.owner = arch::thread_pointer();

@@ -40,7 +40,7 @@
 //!    sp -> | argument 8      |   16-byte aligned
 //! ```
 //! x30 is the trampoline's return address, as if it had called func; x19 holds `uc_link`, x29 0 ends the chain of
-//! frames, pc is func.
+//! frame pointers, pc is func.
 //!
 //! # A suspended stack
 //!

@@ -36,8 +36,8 @@
 //!          | ...             |
 //!    sp -> | argument 4      |   8-byte aligned
 //! ```
-//! lr is the trampoline's return address, as if it had called func; r4 holds `uc_link`, r11 is 0, which ends
-//! the chain of frames; pc is func.
+//! lr is the trampoline's return address, as if it had called func; r4 holds `uc_link`, r11 0 ends the chain
+//! of frame pointers, pc is func.
 //!
 //! # A suspended stack
 //!

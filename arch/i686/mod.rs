@@ -9,7 +9,7 @@
 //! | MXCSR, x87 control word | yes | their control bits are callee-saved |
 //! | eax | as 0 | what `getcontext` and `swapcontext` return when they are resumed |
 //! | ecx, edx, vector registers, x87 stack, flags | no | caller-saved, and no argument comes in a register; the x87 stack is empty and DF clear at every call |
-//! | gs | no | the thread pointer stays the thread's; its value tells whose a context is |
+//! | gs base | stored, never loaded | the thread pointer stays the thread's; it tells whose a context is |
 //! | cs, ds, es, fs, ss | no | the same in every thread of a process |
 //!
 //! # Fields of `ucontext_t` in use
@@ -36,7 +36,7 @@
 //!          | argument 0      |   16-byte aligned
 //!   esp -> | trampoline + 1  |   as if the trampoline had called func
 //! ```
-//! ebx holds `uc_link`, ebp 0 ends chains of frame pointers, eip is func.
+//! ebx holds `uc_link`, ebp 0 ends the chain of frame pointers, eip is func.
 //!
 //! # A suspended stack
 //!

@@ -39,7 +39,7 @@ macro_rules! context_asm {
     };
 }
 
-/// Repeats lines for each nonvolatile register of one file: `\n` is its number.
+/// Repeats lines for each callee-saved register of one file: `\n` is its number.
 macro_rules! each {
     (r, $($line:literal),*) => {
         concat!(".irp n,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n", $($line, "\n",)* ".endr\n")
@@ -79,7 +79,7 @@ macro_rules! save {
 }
 
 /// From here on the unwinder sees the context at r4, whatever the registers hold: the CFA is its stack pointer,
-/// and each nonvolatile register is where the save put it. DW_OP_breg4 is 0x74; 32 + n is fn, 77 + n vn, 68 + n
+/// and each callee-saved register is where the save put it. DW_OP_breg4 is 0x74; 32 + n is fn, 77 + n vn, 68 + n
 /// CRn, 65 LR. A fresh context is seen as one whose function returns: LR leads to the trampoline.
 macro_rules! cfi_in_context {
     () => {

@@ -5,16 +5,16 @@
 //!
 //! | registers | saved | why |
 //! | --- | --- | --- |
-//! | r1, r14-r31 | yes | nonvolatile, ABI 2.2.1.1 |
+//! | r1, r14-r31 | yes | callee-saved (nonvolatile), ABI 2.2.1.1 |
 //! | LR | yes | where the caller goes on |
-//! | CR2-CR4 | yes | nonvolatile |
-//! | f14-f31, v20-v31 | yes | nonvolatile |
+//! | CR2-CR4 | yes | callee-saved |
+//! | f14-f31, v20-v31 | yes | callee-saved |
 //! | FPSCR | yes | its rounding modes and enable bits are the environment of the caller |
 //! | r3 | as 0 | what `getcontext` and `swapcontext` return when they are resumed; also the first argument |
-//! | r4-r10 | loaded only | volatile; `makecontext` and programs write arguments here |
+//! | r4-r10 | loaded only | caller-saved; `makecontext` and programs write arguments here |
 //! | r12 | as the program counter | a function finds its TOC from it at its global entry |
 //! | r2 | no | our TOC: who called us from another module takes its own from its frame, and in our module all share it |
-//! | r0, r11, CTR, XER, CR0, CR1, CR5-CR7, f0-f13, v0-v19, VSR halves beside f0-f31 | no | volatile |
+//! | r0, r11, CTR, XER, CR0, CR1, CR5-CR7, f0-f13, v0-v19, VSR halves beside f0-f31 | no | caller-saved |
 //! | VSCR, VRSAVE | no | nobody changes NJ but functions that say so; VRSAVE is not used |
 //! | r13 | stored, never loaded | the thread pointer stays the thread's; it tells whose a context is |
 //!
@@ -158,7 +158,9 @@ pub const LINKED: Option<Linked> =
 pub fn thread_pointer() -> usize {
     let pointer;
     // SAFETY: only reads r13, the thread pointer (ABI 2.2.1.1).
-    unsafe { core::arch::asm!("mr {}, 13", out(reg) pointer, options(nostack, preserves_flags, nomem, pure)) }
+    unsafe {
+        core::arch::asm!("mr {}, 13", out(reg) pointer, options(nostack, preserves_flags, nomem));
+    }
     pointer
 }
 

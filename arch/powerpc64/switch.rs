@@ -1,6 +1,6 @@
 //! `rctx_switch`, `rctx_call` and `getstacktop`.
 
-/// Saves every nonvolatile register and the FPSCR in a frame of its own, and LR and CR in the caller's header:
+/// Saves every callee-saved register and the FPSCR in a frame of its own, and LR and CR in the caller's header:
 /// the picture in mod.rs. Uses r0, r11, r12, f0.
 macro_rules! push_registers {
     () => {

@@ -32,17 +32,17 @@
 //! # A fresh stack, made by `makecontext`
 //!
 //! ```text
-//!        ss_sp + ss_size
+//!        ss_sp + ss_size, aligned down to 16
 //!          | argument argc-1 |
 //!          | ...             |
 //!    sp -> | argument 8      |   16-byte aligned
 //!          | 16 bytes        |   must be there: func keeps ra and s0 in them
 //! ```
-//! pc is the trampoline, which calls s1: func. s2 holds `uc_link`, s0 0 ends chains of frame pointers.
+//! pc is the trampoline, which calls s1: func. s2 holds `uc_link`, s0 0 ends the chain of frame pointers.
 //!
 //! # A suspended stack
 //!
-//! A `ucontext_t` holds the registers, and nothing of ours is on the stack: sp is what the caller has.
+//! A `ucontext_t` holds the registers, and nothing of ours is on the stack: sp is the caller's.
 //! `rctx_switch` and the compact handle keep the registers on the stack instead, 208 bytes:
 //!
 //! ```text

@@ -137,7 +137,7 @@ pub fn thread_pointer() -> usize {
             "sllg {0}, {0}, 32",
             "ear {0}, %a1",
             out(reg) pointer,
-            options(nostack, preserves_flags, nomem, pure),
+            options(nostack, preserves_flags, nomem),
         );
     }
     pointer

@@ -35,7 +35,7 @@
 //!          | argument 6      |   16-byte aligned
 //!   rsp -> | trampoline + 1  |   as if the trampoline had called func
 //! ```
-//! rbx holds `uc_link`, rbp 0 ends chains of frame pointers, rip is func.
+//! rbx holds `uc_link`, rbp 0 ends the chain of frame pointers, rip is func.
 //!
 //! # A suspended stack
 //!

@@ -12,7 +12,7 @@
  *     status: 7                                 the exit status that is a success (default: 0)
  *     arch: x86 x86_64                          the instruction sets that it is for, as Rust names them (default: all)
  *     libc: gnu                                 the C libraries that it is for, gnu and musl (default: both)
- *     nooracle: powerpc64                      the instruction sets whose libc itself gets this wrong
+ *     nooracle: powerpc64                       the instruction sets whose libc itself gets this wrong
  *     native: yes                               needs tools that only the machine's own C library has: left out
  *                                               where RCTX_CC chooses another
  *     environment: RCTX_SIGMASK=none            set for every run, one or more
@@ -33,6 +33,7 @@
 #define CHECK_H
 
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,39 @@ static inline int loses_x87(void)
 #else
     return 0;
 #endif
+}
+
+/* Blocks a signal in the calling thread, or lets it through. */
+static inline void set_blocked(int signal, int blocked)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    CHECK(sigprocmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL) == 0);
+}
+
+static inline int is_blocked(int signal)
+{
+    sigset_t set;
+
+    CHECK(sigprocmask(SIG_BLOCK, NULL, &set) == 0);
+    return sigismember(&set, signal);
+}
+
+/* Compares structures of whole 32-bit words; `what` says of what. */
+static inline void check_words(const char *what, const void *wanted, const void *found, size_t size)
+{
+    for (size_t i = 0; i < size / sizeof(uint32_t); i++) {
+        uint32_t word, other;
+
+        memcpy(&word, (const uint32_t *)wanted + i, sizeof word);
+        memcpy(&other, (const uint32_t *)found + i, sizeof other);
+        if (word != other) {
+            fprintf(stderr, "%s: word %zu is %#x, was %#x\n", what, i, other, word);
+            _Exit(1);
+        }
+    }
 }
 
 /* Room on the stack that the compiler may not leave out. */

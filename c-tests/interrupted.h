@@ -85,6 +85,7 @@ HANDLER static void on_trap(int signal, siginfo_t *info, void *context)
 static void interrupt_and_compare(void)
 {
     struct registers in, out;
+    char what[64];
 
     for (size_t i = 0; i < sizeof in / sizeof(uint32_t); i++) {
         uint32_t word = (uint32_t)(next_random() >> 32);
@@ -96,16 +97,8 @@ static void interrupt_and_compare(void)
     interrupt(&in, &out);
     forgive(&in);
     forgive(&out);
-    for (size_t i = 0; i < sizeof in / sizeof(uint32_t); i++) {
-        uint32_t wanted, found;
-
-        memcpy(&wanted, (uint32_t *)&in + i, sizeof wanted);
-        memcpy(&found, (uint32_t *)&out + i, sizeof found);
-        if (wanted != found) {
-            fprintf(stderr, "way %d: word %zu of struct registers is %#x, was %#x\n", way, i, found, wanted);
-            _Exit(1);
-        }
-    }
+    snprintf(what, sizeof what, "way %d, struct registers", way);
+    check_words(what, &in, &out, sizeof in);
 }
 
 /* Code that was interrupted in one thread is resumed by another, which keeps its own thread pointer. */

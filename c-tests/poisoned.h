@@ -32,16 +32,7 @@ static void through(void *first, void *second, void *third)
     poison(&in, ++calls);
     memset(&out, 0, sizeof out);
     call_poisoned(&in, &out, function, arguments);
-    for (size_t i = 0; i < sizeof in / sizeof(uint32_t); i++) {
-        uint32_t wanted, found;
-
-        memcpy(&wanted, (uint32_t *)&in + i, sizeof wanted);
-        memcpy(&found, (uint32_t *)&out + i, sizeof found);
-        if (wanted != found) {
-            fprintf(stderr, "word %zu of struct registers is %#x, was %#x\n", i, found, wanted);
-            _Exit(1);
-        }
-    }
+    check_words("struct registers", &in, &out, sizeof in);
 }
 
 static void coroutine(void *unused)

@@ -8,31 +8,13 @@
 #include "check.h"
 
 #include <rctx.h>
-#include <signal.h>
 
 static ucontext_t home, context;
 static char stack[65536];
 
-static void set_blocked(int blocked)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    CHECK(sigprocmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL) == 0);
-}
-
-static int is_blocked(void)
-{
-    sigset_t set;
-
-    CHECK(sigprocmask(SIG_SETMASK, NULL, &set) == 0);
-    return sigismember(&set, SIGUSR1);
-}
-
 static void toggle(void *blocked)
 {
-    set_blocked(blocked != NULL);
+    set_blocked(SIGUSR1, blocked != NULL);
 }
 
 /* Saves home, goes through a context that sets the mask, comes back by uc_link: what is the mask then? */
@@ -40,7 +22,7 @@ static int after_toggle(int blocked)
 {
     rctx_makecontext(&context, toggle, blocked ? &home : NULL);
     CHECK(swapcontext(&home, &context) == 0);
-    return is_blocked();
+    return is_blocked(SIGUSR1);
 }
 
 int main(void)
@@ -63,34 +45,34 @@ int main(void)
 
     /* Saved under none, resumed under posix. */
     static volatile int resumed;
-    set_blocked(0);
+    set_blocked(SIGUSR1, 0);
     CHECK(getcontext(&home) == 0);
     if (!resumed) {
         resumed = 1;
-        set_blocked(1);
+        set_blocked(SIGUSR1, 1);
         CHECK(rctx_sigmask(RCTX_SIGMASK_POSIX) == RCTX_SIGMASK_NONE);
         setcontext(&home);
         CHECK(!"setcontext returned");
     }
-    CHECK(is_blocked());
+    CHECK(is_blocked(SIGUSR1));
 
     /* Saved under posix, resumed under none; and then under posix. */
     resumed = 0;
-    set_blocked(0);
+    set_blocked(SIGUSR1, 0);
     CHECK(getcontext(&home) == 0);
     if (resumed == 0) {
         resumed = 1;
-        set_blocked(1);
+        set_blocked(SIGUSR1, 1);
         rctx_sigmask(RCTX_SIGMASK_NONE);
         setcontext(&home);
     }
     if (resumed == 1) {
         resumed = 2;
-        CHECK(is_blocked());
+        CHECK(is_blocked(SIGUSR1));
         rctx_sigmask(RCTX_SIGMASK_POSIX);
         setcontext(&home);
     }
-    CHECK(resumed == 2 && !is_blocked());
+    CHECK(resumed == 2 && !is_blocked(SIGUSR1));
     END();
     return 0;
 }

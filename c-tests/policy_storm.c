@@ -18,15 +18,6 @@ static volatile sig_atomic_t current, swapping, signals, swaps;
 static volatile int open; /* the signal is not blocked in the handler */
 static int (*swap)(ucontext_t *, const ucontext_t *);
 
-static void unblock(void)
-{
-    sigset_t alarm;
-
-    sigemptyset(&alarm);
-    sigaddset(&alarm, SIGALRM);
-    CHECK(sigprocmask(SIG_UNBLOCK, &alarm, NULL) == 0);
-}
-
 /* One more signal. */
 static void arm(void)
 {
@@ -43,7 +34,7 @@ HANDLER static void handler(int signal)
 #ifdef __loongarch__
     /* qemu 7.2 reads sa_mask where the kernel has no field and programs have anything. */
     if (open && emulated())
-        unblock();
+        set_blocked(SIGALRM, 0);
 #endif
     signals++;
     if (swapping) /* within another handler's swap */
@@ -91,7 +82,7 @@ static void storm(int policy, int flags, int (*function)(ucontext_t *, const uco
     /* Back when the first task sees that it is over; the others are left in their handlers. */
     CHECK(swap(&scheduler, &tasks[0]) == 0);
     CHECK(signals >= SIGNALS && swaps > TASKS);
-    unblock();
+    set_blocked(SIGALRM, 0);
 }
 
 int main(void)

@@ -6,26 +6,16 @@
  */
 #include "check.h"
 
-#include <signal.h>
-
 static ucontext_t scheduler, context, in_handler;
 static char stack[1 << 18];
 static int interrupted, resumed;
 
-static int blocked(void)
-{
-    sigset_t set;
-
-    CHECK(sigprocmask(SIG_SETMASK, NULL, &set) == 0);
-    return sigismember(&set, SIGUSR1);
-}
-
 HANDLER static void handle(int signal)
 {
-    CHECK(blocked());
+    CHECK(is_blocked(SIGUSR1));
     interrupted += signal == SIGUSR1;
     CHECK(swapcontext(&in_handler, &scheduler) == 0);
-    CHECK(blocked());
+    CHECK(is_blocked(SIGUSR1));
 }
 
 static void worker(void)
@@ -34,7 +24,7 @@ static void worker(void)
         volatile uint64_t kept = next_random(), copy = kept;
 
         CHECK(raise(SIGUSR1) == 0);
-        CHECK(!blocked());
+        CHECK(!is_blocked(SIGUSR1));
         CHECK(kept == copy);
         resumed++;
         CHECK(swapcontext(&context, &scheduler) == 0);
@@ -51,9 +41,9 @@ int main(void)
     makecontext(&context, worker, 0);
     for (int round = 1; round <= 100; round++) {
         CHECK(swapcontext(&scheduler, &context) == 0);
-        CHECK(interrupted == round && resumed == round - 1 && !blocked());
+        CHECK(interrupted == round && resumed == round - 1 && !is_blocked(SIGUSR1));
         CHECK(swapcontext(&scheduler, &in_handler) == 0);
-        CHECK(interrupted == round && resumed == round && !blocked());
+        CHECK(interrupted == round && resumed == round && !is_blocked(SIGUSR1));
     }
     END();
     return 0;

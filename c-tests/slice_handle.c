@@ -3,14 +3,11 @@
  *
  *     valgrind: memcheck
  */
-#include "check.h"
+#include "child.h"
 
 #include <alloca.h>
 #include <malloc.h>
 #include <rctx.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 
 enum { SMALL = 500, LARGE = 20000, MANY = 20000 };
 
@@ -141,31 +138,22 @@ static void return_at_once(void *unused)
     (void)unused;
 }
 
+static void start_and_return(void *unused)
+{
+    (void)unused;
+    rctx_slice_start(&main_slice, &base, return_at_once, NULL);
+}
+
 static void expect_one_line(void)
 {
-    static const struct rlimit no_core;
-    char text[512] = "", *end;
-    int pipes[2], status;
-    pid_t child;
+    char text[512], *end;
+    int status = run_in_child(start_and_return, NULL, text, sizeof text);
 
-    CHECK(pipe(pipes) == 0);
-    child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        setrlimit(RLIMIT_CORE, &no_core);
-        dup2(pipes[1], STDERR_FILENO);
-        rctx_slice_start(&main_slice, &base, return_at_once, NULL);
-        _exit(0);
-    }
-    close(pipes[1]);
-    CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    CHECK(read(pipes[0], text, sizeof text - 1) > 0);
     CHECK(strncmp(text, "rctx: ", 6) == 0);
     end = strchr(text, '\n');
     CHECK(end != NULL);
     CHECK(end[1] == '\0' || (emulated() && strncmp(end + 1, "qemu: ", 6) == 0)); /* it says that it aborts */
-    close(pipes[0]);
 }
 
 static __attribute__((noinline)) void drive(void)

@@ -7,12 +7,10 @@
  *     compilers: gcc clang
  *     flags: -fsanitize=address
  */
-#include "check.h"
+#include "child.h"
 
 #include <rctx.h>
 #include <sanitizer/asan_interface.h>
-#include <signal.h>
-#include <sys/wait.h>
 
 enum { TASKS = 50, ROUNDS = 400 };
 
@@ -134,31 +132,19 @@ static __attribute__((noinline)) void overflow(volatile char *array, size_t inde
     array[index] = 1;
 }
 
+static void overflow_array(void *unused)
+{
+    volatile char array[8];
+
+    (void)unused;
+    overflow(array, sizeof array);
+}
+
 static void expect_report(void)
 {
-    int pipes[2], status;
-    pid_t child;
-    char text[4096];
-    size_t length = 0;
-    ssize_t got;
+    static char text[4096];
 
-    CHECK(pipe(pipes) == 0);
-    child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        volatile char array[8];
-
-        dup2(pipes[1], STDERR_FILENO);
-        overflow(array, sizeof array);
-        _exit(0);
-    }
-    close(pipes[1]);
-    while (length < sizeof text - 1 && (got = read(pipes[0], text + length, sizeof text - 1 - length)) > 0)
-        length += (size_t)got;
-    close(pipes[0]);
-    text[length] = 0;
-    CHECK(waitpid(child, &status, 0) == child);
-    CHECK(status != 0);
+    CHECK(run_in_child(overflow_array, NULL, text, sizeof text) != 0);
     CHECK(strstr(text, "stack-buffer-overflow"));
 }
 

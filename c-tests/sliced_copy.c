@@ -145,14 +145,6 @@ HANDLER static void handler(int signal, siginfo_t *info, void *context)
 #endif
 }
 
-static int blocks(int signal)
-{
-    sigset_t set;
-
-    CHECK(sigprocmask(SIG_BLOCK, NULL, &set) == 0);
-    return sigismember(&set, signal);
-}
-
 /* The same interrupted code goes on many times after the handler has returned. */
 static __attribute__((noinline)) void interrupted(void)
 {
@@ -165,7 +157,7 @@ static __attribute__((noinline)) void interrupted(void)
     CHECK(setitimer(ITIMER_VIRTUAL, &soon, NULL) == 0);
     while (!handled)
         ;
-    CHECK((fegetround() == FE_DOWNWARD || loses_x87()) && !blocks(SIGHUP));
+    CHECK((fegetround() == FE_DOWNWARD || loses_x87()) && !is_blocked(SIGHUP));
     fesetround(FE_TONEAREST);
     switch (++returns) {
     case 1 ... 4:

@@ -1,14 +1,8 @@
 /* The unprefixed sliced functions keep the signal mask as swapcontext does; the twins leave it alone. Where the
  * kernel refuses to change the mask, nothing was switched and nothing is lost. */
-#include "check.h"
+#include "seccomp.h"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <rctx.h>
-#include <signal.h>
-#include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 
 static ucontext_t base, main_context, task, fresh;
 static int turn, went_on;
@@ -21,14 +15,6 @@ static void block_only(int signal)
     if (signal)
         CHECK(sigaddset(&set, signal) == 0);
     CHECK(sigprocmask(SIG_SETMASK, &set, NULL) == 0);
-}
-
-static int is_blocked(int signal)
-{
-    sigset_t set;
-
-    CHECK(sigprocmask(SIG_BLOCK, NULL, &set) == 0);
-    return sigismember(&set, signal);
 }
 
 static void run(void *unused)
@@ -56,21 +42,6 @@ static void run_fresh(void *unused)
 {
     (void)unused;
     went_on = 1;
-}
-
-/* The system call for the mask answers EPERM from now on. */
-static void forbid_masks(void)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigprocmask, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
-
-    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
 
 static void noted(void *count)
@@ -132,8 +103,8 @@ static __attribute__((noinline)) void drive(void)
     CHECK(rctx_makecontext_sliced(&task, &base, noted, &count) == 0);
     CHECK(rctx_swapcontext_sliced(&main_context, &task, &base) == 0);
     CHECK(count == 1);
-    if (!emulated()) { /* qemu-user 7.2 has no seccomp */
-        forbid_masks();
+    if (!emulated()) {
+        refuse_system_call(SYS_rt_sigprocmask, EPERM);
         before = main_context;
         CHECK(swap_from_below() == 1);
         CHECK(memcmp(&before, &main_context, sizeof before) == 0);

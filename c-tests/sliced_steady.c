@@ -1,13 +1,9 @@
 /* On the steady path the sliced functions call the allocator not once, and the twins make no system call. */
+#include "seccomp.h"
 #include "sliced_malloc.h"
 
 #include <alloca.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <rctx.h>
-#include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 
 enum { ROUNDS = 2000, SHALLOW = 100, DEEP = 5000 };
 
@@ -51,24 +47,6 @@ static void run_slice(void *unused)
         leave_slice(turns % 2 ? DEEP : DEEP * 2 / 3);
 }
 
-/* From here on every system call but write and exit ends the process. */
-static void forbid_system_calls(void)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 2, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
-
-    if (emulated())
-        return; /* qemu-user 7.2 has no seccomp */
-    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-}
-
 /* Turns of both kinds; what the first ones allocate is not counted. */
 static __attribute__((noinline)) void take_turns(int rounds)
 {
@@ -91,7 +69,8 @@ static __attribute__((noinline)) void drive(void)
     CHECK(allocations == allocations_before && releases == releases_before);
     CHECK(rctx_sigmask(RCTX_SIGMASK_NONE) == RCTX_SIGMASK_POSIX); /* every third turn is the unprefixed one's */
     fflush(stdout);
-    forbid_system_calls();
+    if (!emulated())
+        allow_only_the_end();
     take_turns(ROUNDS);
     CHECK(allocations == allocations_before && releases == releases_before);
 }

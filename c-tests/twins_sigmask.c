@@ -8,32 +8,14 @@
 #include "check.h"
 
 #include <rctx.h>
-#include <signal.h>
 
 static ucontext_t home, context;
 static char stack[65536];
 
-static void set_blocked(int blocked)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGUSR1);
-    CHECK(sigprocmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL) == 0);
-}
-
-static int is_blocked(void)
-{
-    sigset_t set;
-
-    CHECK(sigprocmask(SIG_SETMASK, NULL, &set) == 0);
-    return sigismember(&set, SIGUSR1);
-}
-
 /* Changes the mask and leaves by uc_link. */
 static void toggle(void *blocked)
 {
-    set_blocked(blocked != NULL);
+    set_blocked(SIGUSR1, blocked != NULL);
 }
 
 static void make(int masked)
@@ -51,37 +33,37 @@ static void make(int masked)
 int main(void)
 {
     /* A twin resumes a context with a mask: it is not installed; nor is one saved, for uc_link to install. */
-    set_blocked(0);
+    set_blocked(SIGUSR1, 0);
     make(1);
     rctx_makecontext(&context, toggle, &home);
     CHECK(rctx_swapcontext(&home, &context) == 0);
-    CHECK(is_blocked());
+    CHECK(is_blocked(SIGUSR1));
 
     /* setcontext and swapcontext resume one without. */
-    set_blocked(0);
+    set_blocked(SIGUSR1, 0);
     make(0);
     sigaddset(&context.uc_sigmask, SIGUSR2);
     rctx_makecontext(&context, toggle, &home);
-    set_blocked(1);
+    set_blocked(SIGUSR1, 1);
     CHECK(swapcontext(&home, &context) == 0);
-    CHECK(is_blocked()); /* home was saved with its mask */
+    CHECK(is_blocked(SIGUSR1)); /* home was saved with its mask */
 
     static volatile int resumed;
-    set_blocked(0);
+    set_blocked(SIGUSR1, 0);
     CHECK(rctx_getcontext(&home) == 0);
     if (resumed == 0) {
         resumed = 1;
-        set_blocked(1);
+        set_blocked(SIGUSR1, 1);
         setcontext(&home);
         CHECK(!"setcontext returned");
     }
-    CHECK(is_blocked());
+    CHECK(is_blocked(SIGUSR1));
     if (resumed == 1) {
         resumed = 2;
         rctx_setcontext(&home);
         CHECK(!"rctx_setcontext returned");
     }
-    CHECK(is_blocked());
+    CHECK(is_blocked(SIGUSR1));
     END();
     return 0;
 }

@@ -4,12 +4,11 @@
  */
 #ifndef WATCHED_H
 #define WATCHED_H
-#include "check.h"
+#include "child.h"
 
 #include <pthread.h>
 #include <rctx.h>
 #include <setjmp.h>
-#include <sys/wait.h>
 
 /* Whether a stack may be an array in a frame of another. */
 #ifndef LOCAL_STACK
@@ -213,34 +212,21 @@ static void run_fault(void *function)
     (*(void (**)(void))function)();
 }
 
+static void run_fault_inside(void *function)
+{
+    static char stack[STACK_SIZE] __attribute__((aligned(16)));
+    ucontext_t context, here;
+
+    make(&context, stack, run_fault, function, &here);
+    CHECK(swapcontext(&here, &context) == 0);
+}
+
 /* Runs `fault` inside a context, after switches, in a child: `report` must be in what the checker says. */
 __attribute__((unused)) static void expect_report(void (*fault)(void), const char *report)
 {
-    static char text[65536], stack[STACK_SIZE] __attribute__((aligned(16)));
-    ucontext_t context, here;
-    int pipes[2], status;
-    size_t length = 0;
-    ssize_t got;
-    pid_t child;
+    static char text[65536];
 
-    fflush(stdout);
-    CHECK(pipe(pipes) == 0);
-    child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        dup2(pipes[1], STDERR_FILENO);
-        close(pipes[0]);
-        close(pipes[1]);
-        make(&context, stack, run_fault, &fault, &here);
-        CHECK(swapcontext(&here, &context) == 0);
-        exit(0);
-    }
-    close(pipes[1]);
-    while (length < sizeof text - 1 && (got = read(pipes[0], text + length, sizeof text - 1 - length)) > 0)
-        length += (size_t)got;
-    close(pipes[0]);
-    text[length] = 0;
-    CHECK(waitpid(child, &status, 0) == child);
+    run_in_child(run_fault_inside, &fault, text, sizeof text);
     if (!strstr(text, report))
         fprintf(stderr, "%s", text);
     CHECK(strstr(text, report));

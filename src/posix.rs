@@ -48,7 +48,8 @@ pub unsafe extern "C" fn rctx_getcontext(ucp: *mut ucontext_t) -> c_int {
 ///
 /// Does not return on success. Returns -1 with errno `EFAULT` for a null pointer; `EINVAL` for a zeroed
 /// context, one that `makecontext` could not make, an assigned copy of a signal handler's, a slice of
-/// another thread or one that would overwrite `ucp`; `ENOMEM` for one whose stack is too small.
+/// another thread or one that would overwrite `ucp`; `ENOMEM` for one whose stack is too small; or what the
+/// system call for the mask answered.
 /// Async-signal-safe, thread-safe. Source: POSIX.1-2004, setcontext.
 ///
 /// # Safety

@@ -35,8 +35,8 @@ rctx's.
                     between contexts
   --sigmask=track   switches keep the signal mask, without a system call where it stays the same: for
                     programs that change their mask through the C library only (RCTX_SIGMASK_CHECK=1 tells)
-  --help            this text
-  --version         the version
+  -h, --help        this text
+  -V, --version     the version
 
 Exit status: PROGRAM's own; 2 for a wrong option, 126 if PROGRAM cannot be run with the library,
 127 if PROGRAM or the library is not found.

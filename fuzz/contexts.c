@@ -359,14 +359,12 @@ static void step(void)
         }
         break;
     case 10: /* bases that are none */
-        if (it->state == REFUSED || it->state == UNKNOWN) {
+        if (it->state == REFUSED) {
             ucontext_t into;
 
             memset(&into, 0, sizeof into);
-            if (it->state == REFUSED) {
-                errno = 0;
-                CHECK(rctx_getcontext_sliced(&into, &it->context) == -1 && is_known_error(errno));
-            }
+            errno = 0;
+            CHECK(rctx_getcontext_sliced(&into, &it->context) == -1 && is_known_error(errno));
         }
         break;
     case 11: /* handles */

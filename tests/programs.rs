@@ -451,20 +451,26 @@ fn check_bindings(
     Ok(())
 }
 
+/// What `look` finds in an ELF file.
+fn examine<T>(binary: &Path, look: impl FnOnce(&object::File) -> Outcome<T>) -> Outcome<T> {
+    let data = fs::read(binary).map_err(|error| error.to_string())?;
+    look(&object::File::parse(&*data).map_err(|error| error.to_string())?)
+}
+
 /// The loader that a program asks for.
 fn interpreter(binary: &Path) -> Outcome<String> {
-    let data = fs::read(binary).map_err(|error| error.to_string())?;
-    let file = object::File::parse(&*data).map_err(|error| error.to_string())?;
-    let section = file.section_by_name(".interp").ok_or("the program is not a shared one")?;
-    let path = section.data().map_err(|error| error.to_string())?;
-    Ok(String::from_utf8_lossy(path).into_owned())
+    examine(binary, |file| {
+        let section = file.section_by_name(".interp").ok_or("the program is not a shared one")?;
+        let path = section.data().map_err(|error| error.to_string())?;
+        Ok(String::from_utf8_lossy(path).into_owned())
+    })
 }
 
 fn imports(binary: &Path) -> Outcome<Vec<String>> {
-    let data = fs::read(binary).map_err(|error| error.to_string())?;
-    let file = object::File::parse(&*data).map_err(|error| error.to_string())?;
-    let undefined = file.dynamic_symbols().filter(ObjectSymbol::is_undefined);
-    Ok(undefined.filter_map(|symbol| symbol.name().ok().map(str::to_owned)).collect())
+    examine(binary, |file| {
+        let undefined = file.dynamic_symbols().filter(ObjectSymbol::is_undefined);
+        Ok(undefined.filter_map(|symbol| symbol.name().ok().map(str::to_owned)).collect())
+    })
 }
 
 /// Proves that the sanitizer of `-fsanitize=name` is in a program: else its silence says nothing.
@@ -475,10 +481,11 @@ fn check_sanitizer(binary: &Path, name: &str) -> Outcome {
         "undefined" => "__ubsan_handle_add_overflow",
         _ => return Err(format!("-fsanitize={name}: no symbol is known that shows it")),
     };
-    let data = fs::read(binary).map_err(|error| error.to_string())?;
-    let file = object::File::parse(&*data).map_err(|error| error.to_string())?;
-    let mut symbols = file.symbols().chain(file.dynamic_symbols());
-    if symbols.any(|symbol| symbol.name().is_ok_and(|name| name == entry)) {
+    let is_there = examine(binary, |file| {
+        let mut symbols = file.symbols().chain(file.dynamic_symbols());
+        Ok(symbols.any(|symbol| symbol.name().is_ok_and(|name| name == entry)))
+    })?;
+    if is_there {
         return Ok(());
     }
     Err(format!("the {name} sanitizer is not linked in: there is no {entry}"))

@@ -80,4 +80,3 @@ double rctx_switch_swap(size_t n)
     free(state.stack);
     return start;
 }
-

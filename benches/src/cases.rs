@@ -157,6 +157,21 @@ impl Cases {
         self.push(section, id, title, run);
     }
 
+    /// In two threads at once, the time of each.
+    fn at_once(
+        &mut self,
+        second_cpu: Option<Cpu>,
+        id: &str,
+        title: &str,
+        run: impl Fn(usize) -> f64 + Sync + 'static,
+    ) {
+        let run = second_cpu
+            .map(|cpu| Box::new(move |n| at_once(&run, cpu, n)) as Run)
+            .ok_or("absent: there is one CPU only".to_owned());
+        self.push("two threads at once, time of each", &format!("threads-{id}"), title, run);
+        self.uncounted();
+    }
+
     /// For the row just added.
     fn uncounted(&mut self) {
         self.0.last_mut().expect("a row was added").counts = false;
@@ -273,26 +288,17 @@ pub fn cases(second_cpu: Option<Cpu>) -> Vec<Case> {
     cases.add(section, "cold-compact", "rctx_slice_swap", |n| compact_cold(n));
     cases.uncounted();
 
-    let section = "two threads at once, time of each";
-    let mut both = |id: &str, title: &str, run: fn(usize) -> f64| {
-        let run = second_cpu
-            .map(|cpu| Box::new(move |n| at_once(run, cpu, n)) as Run)
-            .ok_or("absent: there is one CPU only".to_owned());
-        cases.push(section, &format!("threads-{id}"), title, run);
-        cases.uncounted();
-    };
-    both("glibc", "glibc swapcontext", |n| posix_swap(Peer::Glibc, n));
-    both("posix", "rctx swapcontext, policy posix", |n| posix_swap(Peer::Posix, n));
-    both("twin", "rctx_swapcontext", |n| posix_swap(Peer::Twins, n));
-    both("sliced", "rctx_swapcontext_sliced, 64 B", |n| sliced_swap(0, 64, n));
-    both("compact", "rctx_slice_swap, 64 B", |n| compact_swap(64, n));
-    both("stack", "rctx_stack_alloc, rctx_stack_free", |n| loop_stack_alloc(n));
+    cases.at_once(second_cpu, "glibc", "glibc swapcontext", |n| posix_swap(Peer::Glibc, n));
+    cases.at_once(second_cpu, "posix", "rctx swapcontext, policy posix", |n| {
+        posix_swap(Peer::Posix, n)
+    });
+    cases.at_once(second_cpu, "twin", "rctx_swapcontext", |n| posix_swap(Peer::Twins, n));
+    cases.at_once(second_cpu, "sliced", "rctx_swapcontext_sliced, 64 B", |n| sliced_swap(0, 64, n));
+    cases.at_once(second_cpu, "compact", "rctx_slice_swap, 64 B", |n| compact_swap(64, n));
+    cases
+        .at_once(second_cpu, "stack", "rctx_stack_alloc, rctx_stack_free", |n| loop_stack_alloc(n));
     if let Some(jump) = find(c"fcontext", c"swap") {
-        let run = second_cpu
-            .map(|cpu| Box::new(move |n| at_once(|n| jump(0, n), cpu, n)) as Run)
-            .ok_or("absent: there is one CPU only".to_owned());
-        cases.push(section, "threads-fcontext", "Boost jump_fcontext", run);
-        cases.uncounted();
+        cases.at_once(second_cpu, "fcontext", "Boost jump_fcontext", move |n| jump(0, n));
     }
     cases.0
 }

@@ -35,7 +35,7 @@ pub fn render(report: &Report, picture: &str) -> Markup {
                 table {
                     tr { @for column in COLUMNS { th { (column) } } }
                     @for rows in report.rows.chunk_by(|one, next| one.section == next.section) {
-                        tr.section { th colspan="5" { (rows[0].section) } }
+                        tr.section { th colspan=(COLUMNS.len()) { (rows[0].section) } }
                         @for row in rows {
                             tr {
                                 td { (row.title) }

@@ -6,9 +6,12 @@
 //! | `RCTX_RUNNER` | the command that runs a program, as `qemu-aarch64 -L /usr/aarch64-linux-gnu` | none |
 //! | `RCTX_ARCH` | the instruction set of the programs, as Rust names it | this machine's |
 //! | `RCTX_LIBC` | their C library, `gnu` or `musl` | `gnu` |
-//! | `RCTX_LIB_DIR` | where `librctx.so` and `librctx.a` are | `target/release` |
-//! | `RCTX_LINKINGS` | the linkings to test: `shared static preload oracle archive memcheck helgrind gdb` | all |
+//! | `RCTX_LIB_DIR` | where `librctx.so`, `librctx_track.so` and `librctx.a` are | `target/release` |
+//! | `RCTX_LINKINGS` | the linkings to test, of those that `LINKINGS` in programs.rs names | all |
 //! | `RCTX_TIMEOUT` | seconds until a program is killed | 300 |
+//! | `RCTX_SEED` | what programs with random numbers begin with; each prints it | the time |
+//! | `RCTX_LONG` | if set, `sliced_random` makes twenty times as many switches | not set |
+//! | `RCTX_STRIP` | the command that strips the library before its size is looked at | `strip` |
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};

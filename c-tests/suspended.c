@@ -1,6 +1,6 @@
-/* flags: -g
+/* One context of each kind, suspended three calls deep, for a debugger to find: tests/gdb.rs stops at stop_here.
  *
- * One context of each kind, suspended three calls deep, for a debugger to find: tests/gdb.rs stops at stop_here.
+ *     flags: -g
  */
 #include "check.h"
 

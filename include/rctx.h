@@ -1,7 +1,8 @@
 /* rctx: POSIX contexts and stack slicing for Linux.
  *
  * getcontext, setcontext, makecontext and swapcontext are declared by <ucontext.h>; the library defines
- * them as well, and what it adds is declared here. Errors are -1 and errno unless a comment says otherwise.
+ * them as well, and what it adds is declared here. Their errors, which others have too, are in the manual:
+ * rctx_getcontext(3) and rctx_makecontext(3). Errors are -1 and errno unless a comment says otherwise.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
@@ -304,8 +305,8 @@ int rctx_stack_alloc(stack_t *ss, size_t size);
  * `rctx_stack_alloc`'s or was released before and not given out since. Thread-safe, async-signal-safe and usable
  * after `fork`, as `rctx_stack_alloc`.
  *
- * Safety: `ss` is null or leads to what `rctx_stack_alloc` stored or to no stack. No context runs on it or will be resumed
- * on it.
+ * Safety: `ss` is null or leads to what `rctx_stack_alloc` stored or to no stack. No context runs on it or will be
+ * resumed on it.
  */
 int rctx_stack_free(stack_t *ss);
 
@@ -322,8 +323,8 @@ int rctx_stack_free(stack_t *ss);
  * Returns what the second call returned, in the context whose registers were popped. Never touches the
  * signal mask. Async-signal-safe and thread-safe as far as the hook is.
  *
- * Safety: The stack pointer that the hook returns was given to a hook before, and the bytes above it are, after the
- * second call, what they were then.
+ * Safety: The stack pointer that the hook returns was given to a hook before, and the bytes above it are, after
+ * the second call, what they were then.
  */
 void *rctx_switch(rctx_hook_t hook, void *arg);
 

@@ -83,8 +83,8 @@ fn map(page: usize, total: usize) -> Option<usize> {
 /// after `fork`, as `rctx_stack_alloc`.
 ///
 /// # Safety
-/// `ss` is null or leads to what `rctx_stack_alloc` stored or to no stack. No context runs on it or will be resumed
-/// on it.
+/// `ss` is null or leads to what `rctx_stack_alloc` stored or to no stack. No context runs on it or will be
+/// resumed on it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rctx_stack_free(ss: *mut stack_t) -> c_int {
     if ss.is_null() {

@@ -32,8 +32,8 @@ pub const RCTX_CALL: c_int = 2;
 /// signal mask. Async-signal-safe and thread-safe as far as the hook is.
 ///
 /// # Safety
-/// The stack pointer that the hook returns was given to a hook before, and the bytes above it are, after the
-/// second call, what they were then.
+/// The stack pointer that the hook returns was given to a hook before, and the bytes above it are, after
+/// the second call, what they were then.
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 pub unsafe extern "C" fn rctx_switch(hook: rctx_hook_t, arg: *mut c_void) -> *mut c_void {

@@ -4,14 +4,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use object::{Object, ObjectSection, ObjectSymbol};
 use rctx_tests::{
-    Outcome, POSIX, SONAME, TRACK_SONAME, command, library, root, run, run_tool, words,
+    Outcome, POSIX, SONAME, TRACK_SONAME, command, library, library_links, root, run, run_tool,
+    words,
 };
 use regex::Regex;
 
@@ -245,7 +245,7 @@ impl Program {
             | Linking::Gdb
             | Linking::Helgrind
             | Linking::Memcheck => {
-                let libraries = library_links()?;
+                let libraries = library_links(Path::new(SCRATCH))?;
                 compile.arg("-L").arg(&libraries);
                 if linking == Linking::LinkedTrack {
                     // Needed by a program without a mask call of its own, too.
@@ -283,7 +283,7 @@ impl Program {
     }
 
     fn check(&self, linking: Linking, binary: &Path, directory: &Path) -> Outcome {
-        let preload = |name| Ok::<_, String>(Some(library_links()?.join(name)));
+        let preload = |name| Ok::<_, String>(Some(library_links(Path::new(SCRATCH))?.join(name)));
         let preload = match linking {
             Linking::Same => return self.check_same(binary, directory),
             Linking::Preload => preload(SONAME)?,
@@ -302,7 +302,7 @@ impl Program {
         });
         eprintln!("{}: RCTX_SEED={seed}", self.name());
         let run = |linking, library: Option<&str>, environment: &[(&str, &str)]| {
-            let preload = library.map(|name| Ok(library_links()?.join(name)));
+            let preload = library.map(|name| Ok(library_links(Path::new(SCRATCH))?.join(name)));
             let preload = preload.transpose().map_err(|error: String| error)?;
             let environment = [environment, &[("RCTX_SEED", &seed)]].concat();
             self.check_with(linking, preload.as_deref(), &environment, binary, directory)
@@ -489,32 +489,6 @@ fn check_sanitizer(binary: &Path, name: &str) -> Outcome {
         return Ok(());
     }
     Err(format!("the {name} sanitizer is not linked in: there is no {entry}"))
-}
-
-/// A directory in which the linker and the loader find the shared library under the names that they look
-/// for; made once.
-fn library_links() -> Outcome<PathBuf> {
-    static MADE: OnceLock<Outcome<PathBuf>> = OnceLock::new();
-    let make = || {
-        let file = library(Path::new(SCRATCH), "librctx.so")?;
-        let track = library(Path::new(SCRATCH), "librctx_track.so")?;
-        let directory = Path::new(SCRATCH).join("lib");
-        let attempt = || {
-            fs::create_dir_all(&directory)?;
-            let links = [("librctx.so", &file), (SONAME, &file)];
-            for (name, file) in
-                links.into_iter().chain([("librctx-track.so", &track), (TRACK_SONAME, &track)])
-            {
-                let link = directory.join(name);
-                let _ = fs::remove_file(&link); // an earlier run's
-                std::os::unix::fs::symlink(file, link)?;
-            }
-            Ok(())
-        };
-        attempt().map_err(|error: std::io::Error| error.to_string())?;
-        Ok(directory)
-    };
-    MADE.get_or_init(make).clone()
 }
 
 /// A directory of a test's own, empty.

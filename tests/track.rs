@@ -1,28 +1,20 @@
 //! Real programs behave the same under policy `track`: what they print, and their status.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use rctx_tests::{Finished, SONAME, TRACK_SONAME, library, run};
+use rctx_tests::{Finished, TRACK_SONAME, library_links, run};
 
 const SCRATCH: &str = env!("CARGO_TARGET_TMPDIR");
-
-/// A directory in which the loader finds both objects.
-fn objects(directory: &Path) -> PathBuf {
-    for (file, soname) in [("librctx.so", SONAME), ("librctx_track.so", TRACK_SONAME)] {
-        let built = library(Path::new(SCRATCH), file).unwrap_or_else(|error| panic!("{error}"));
-        fs::copy(built, directory.join(soname)).expect("a copy");
-    }
-    directory.join(TRACK_SONAME)
-}
 
 #[track_caller]
 fn assert_same(name: &str, program: &str, arguments: &[&str]) {
     let directory = Path::new(SCRATCH).join("track").join(name);
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).expect("a directory");
-    let object = objects(&directory);
+    let links = library_links(Path::new(SCRATCH)).unwrap_or_else(|error| panic!("{error}"));
+    let object = links.join(TRACK_SONAME);
     let run = |environment: &[(&str, &str)]| -> Finished {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(&directory).envs(environment.iter().copied());

@@ -15,8 +15,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::OnceLock;
 use std::time::Duration;
 use std::{env, io};
 
@@ -52,6 +54,28 @@ pub fn library(scratch: &Path, name: &str) -> Outcome<PathBuf> {
     };
     let file = directory.join(name);
     file.canonicalize().map_err(|_| format!("there is no {}: run make", file.display()))
+}
+
+/// A directory in which the linker and the loader find both objects under the names that they look for; made once.
+pub fn library_links(scratch: &Path) -> Outcome<PathBuf> {
+    static MADE: OnceLock<Outcome<PathBuf>> = OnceLock::new();
+    let make = || {
+        let directory = scratch.join("lib");
+        fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
+        for (built, names) in [
+            ("librctx.so", ["librctx.so", SONAME]),
+            ("librctx_track.so", ["librctx-track.so", TRACK_SONAME]),
+        ] {
+            let file = library(scratch, built)?;
+            for name in names {
+                let link = directory.join(name);
+                let _ = fs::remove_file(&link); // an earlier run's
+                symlink(&file, link).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(directory)
+    };
+    MADE.get_or_init(make).clone()
 }
 
 /// A command from words, `RCTX_RUNNER`'s or a compiler's.

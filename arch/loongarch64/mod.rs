@@ -57,37 +57,11 @@
 //!    sp -> | fcsr0   |    0   16-byte aligned
 //! ```
 
-use core::ffi::{CStr, c_long, c_uint, c_ulong};
+use core::ffi::CStr;
 use core::mem::{offset_of, size_of};
-
-use libc::{sigset_t, stack_t};
 
 #[cfg(not(target_feature = "d"))]
 compile_error!("rctx saves the registers of LP64D: build for a target with double precision");
-
-/// `ucontext_t`. The libc crate's lacks the padding, and the alignment of what the kernel puts behind it.
-#[repr(C)]
-pub struct ucontext_t {
-    /// The word of `src/context.rs`.
-    pub uc_flags: c_ulong,
-    /// The context that follows when the function of `makecontext` returns.
-    pub uc_link: *mut ucontext_t,
-    /// The stack of `makecontext`, or the slice.
-    pub uc_stack: stack_t,
-    /// The signal mask.
-    pub uc_sigmask: sigset_t,
-    _pad: c_long,
-    /// The registers.
-    pub uc_mcontext: mcontext_t,
-}
-
-/// `mcontext_t`.
-#[repr(C, align(16))]
-pub struct mcontext_t {
-    __pc: c_ulong,
-    __gregs: [c_ulong; 32],
-    __flags: c_uint,
-}
 
 /// The registers that a function preserves, once: name, field of the context, number in the unwind table,
 /// 8-byte slot of the suspended stack in the picture above, store and load.
@@ -125,11 +99,13 @@ mod signal;
 mod switch;
 #[macro_use]
 mod slice;
+mod ucontext;
 
 pub(crate) use context::*;
 pub(crate) use signal::*;
 pub(crate) use slice::*;
 pub(crate) use switch::*;
+pub use ucontext::ucontext_t;
 
 /// As `uname -m` says it.
 pub const NAME: &CStr = c"loongarch64";

@@ -79,10 +79,10 @@ pub unsafe fn frame_size(ucp: *const ucontext_t) -> usize {
 /// The alignment, in bytes, at which a copy of a kernel frame must lie as the original does: LASX's.
 pub const FRAME_ALIGN: usize = 32;
 
-/// Nothing inside a frame points into it.
+/// Nothing in a frame points into it.
 ///
 /// # Safety
-/// None.
+/// None here; other ports write to `frame`.
 pub unsafe fn relocate_frame(_frame: *mut ucontext_t, _original: *const ucontext_t) {}
 
 /// Takes over what the program wrote into the program counter, the general registers and the mask of `ucp`.

@@ -81,20 +81,20 @@ use crate::arch::{KernelFrame, Linked, field, set_field};
 
 #[macro_use]
 mod context;
-#[cfg(target_env = "musl")]
-mod musl;
 mod signal;
 #[macro_use]
 mod switch;
 #[macro_use]
 mod slice;
+#[cfg(target_env = "musl")]
+mod ucontext;
 
 pub(crate) use context::*;
-#[cfg(target_env = "musl")]
-pub use musl::{mcontext_t, ucontext_t};
 pub(crate) use signal::*;
 pub(crate) use slice::*;
 pub(crate) use switch::*;
+#[cfg(target_env = "musl")]
+pub use ucontext::{mcontext_t, ucontext_t};
 
 /// As `uname -m` says it.
 pub const NAME: &CStr = c"ppc64le";

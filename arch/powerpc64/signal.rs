@@ -36,7 +36,7 @@ pub unsafe fn kernel_frame(ucp: *const ucontext_t) -> KernelFrame {
 /// The size of the kernel frame that starts at `ucp`.
 ///
 /// # Safety
-/// None needed here.
+/// None here; other ports read `ucp`.
 pub unsafe fn frame_size(_ucp: *const ucontext_t) -> usize {
     FRAME_SIZE
 }

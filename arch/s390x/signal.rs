@@ -64,10 +64,10 @@ pub unsafe fn frame_size(ucp: *const ucontext_t) -> usize {
 /// The alignment, in bytes, at which a copy of a kernel frame must lie as the original does.
 pub const FRAME_ALIGN: usize = size_of::<u64>();
 
-/// Nothing in the frame points into it.
+/// Nothing in a frame points into it.
 ///
 /// # Safety
-/// None needed here.
+/// None here; other ports write to `frame`.
 pub unsafe fn relocate_frame(_frame: *mut ucontext_t, _original: *const ucontext_t) {}
 
 /// Takes over what the program wrote into the registers and the mask of `ucp`.

@@ -1,4 +1,4 @@
-//! What the libc crate lacks for musl: `<bits/signal.h>`, as far as it is in use.
+//! `<bits/signal.h>` of musl, as far as it is in use: the libc crate has no such type.
 
 use core::ffi::{c_int, c_long, c_ulong, c_void};
 

@@ -161,7 +161,7 @@ macro_rules! exchange_mask {
 macro_rules! fail_with_eax {
     () => {
         concat!(
-            "neg eax\n", //
+            "neg eax\n", //                          the kernel answers -errno
             "mov [esp + 4], eax\n",
             "jmp {fail}\n",
         )
@@ -171,7 +171,7 @@ macro_rules! fail_with_eax {
 macro_rules! fail_with_efault {
     () => {
         concat!(
-            "mov dword ptr [esp + 4], {EFAULT}\n", //
+            "mov dword ptr [esp + 4], {EFAULT}\n", // in place of the first argument
             "jmp {fail}\n",
         )
     };

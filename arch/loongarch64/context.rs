@@ -60,7 +60,7 @@ macro_rules! save {
             "st.d $ra, $a0, {RA}\n",
             "st.d $sp, $a0, {SP}\n",
             "st.d $zero, $a0, {TP}\n", //            not the kernel's
-            "st.d $zero, $a0, {A0}\n", //            what the caller sees returned then
+            "st.d $zero, $a0, {A0}\n", //            what a resume returns
             "st.d $tp, $a0, {OWNER}\n",
             "movfcsr2gr $t1, $fcsr0\n",
             "st.w $t1, $a0, {FCSR}\n",

@@ -63,7 +63,7 @@ macro_rules! save {
             "std 12, {CR}(3)\n",
             "li 0, 0\n",
             "std 1, {R0}+8*1(3)\n",
-            "std 0, {R0}+8*3(3)\n", //               what it is returned then
+            "std 0, {R0}+8*3(3)\n", //               what a resume returns
             "std 13, {R0}+8*13(3)\n",
             each!(r, "std \\n, {R0}+8*\\n(3)"),
             each!(r, "stfd \\n, {F0}+8*\\n(3)"),

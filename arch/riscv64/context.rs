@@ -65,7 +65,7 @@ macro_rules! save {
             "sd ra, {RA}(a0)\n",
             "sd sp, {SP}(a0)\n",
             "sd zero, {TP}(a0)\n", //                not the kernel's
-            "sd zero, {A0}(a0)\n", //                what the caller sees returned then
+            "sd zero, {A0}(a0)\n", //                what a resume returns
             "sd tp, {OWNER}(a0)\n",
             "frcsr t1\n",
             "sw t1, {FCSR}(a0)\n",

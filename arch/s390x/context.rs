@@ -49,7 +49,7 @@ macro_rules! save {
             "stmg %r6, %r15, {R6}(%r2)\n",
             "stg %r14, {PSW_ADDR}(%r2)\n", //        where the caller goes on
             "stg %r14, {SAVED_PC}(%r2)\n",
-            "mvghi {R2}(%r2), 0\n", //               what it is returned then
+            "mvghi {R2}(%r2), 0\n", //               what a resume returns
             "stam %a0, %a1, {OWNER}(%r2)\n",
             "stfpc {FPC}(%r2)\n",
             "std %f8, {F8}(%r2)\n",

@@ -21,41 +21,106 @@ KIND = 6
 # Words in front of the stack bytes: near, length, capacity, owner. Those of a context begin with context, reserved.
 SLICE_WORDS, CONTEXT_SLICE_WORDS = 4, 6
 
-# What an instruction set keeps where. `fields` are those of uc_mcontext; `pushed` is the area at the near end of a
-# handle's slice, in words: arch/<isa>/mod.rs.
+# Words in front of those of uc_stack: uc_flags, uc_link.
+STACK_WORD = 2
+
+
+class Architecture:
+    """Where an instruction set keeps its registers, by gdb's names of them: arch/<isa>/mod.rs.
+
+    - `pc`, `sp`: the program counter and the stack pointer
+    - `context`: the number of a word in a ucontext_t -> the registers from there on; those of the arguments, too,
+      which a function that has not started shows. The C libraries differ in names of fields, not in their places.
+    - `pushed`: the same of what a handle's slice begins with
+    - `pushed_words`: how many words that is; the caller's stack pointer is behind them, unless it is among them
+    - `link`: which of them is the program counter, where it has not its own name
+    - `anchor`: the word of the slice with the address that `pushed` and `pushed_words` count from, if not its near end
+    """
+
+    def __init__(self, pc, sp, context, pushed, pushed_words, link=None, anchor=None):
+        self.pc, self.sp = pc, sp
+        self.context, self.pushed = (self.words(it) for it in (context, pushed))
+        self.pushed_words, self.link, self.anchor = pushed_words, link or pc, anchor
+
+    @staticmethod
+    def words(table):
+        """Spells `r8-r11` out: which word has which register."""
+        found = {}
+        for word, text in table.items():
+            for each in text.split():
+                prefix, first, last = re.fullmatch(r"([a-z]+)(\d*)(?:-[a-z]+(\d+))?", each).groups()
+                numbers = range(int(first), int(last) + 1) if last else [first]
+                for number in numbers:
+                    found[f"{prefix}{number}"] = word
+                    word += 1
+        return found
+
+    def finish(self, registers):
+        """The lowest bit of arm's program counter is a bit of cpsr."""
+        if "cpsr" in self.context and registers[self.pc] & 1:
+            registers["cpsr"] = registers.get("cpsr", 0) | 0x20
+            registers[self.pc] -= 1
+        return registers
+
+
+# By a pattern of gdb's names, `set architecture` lists them.
 ARCHITECTURES = {
-    "i386:x86-64": {
-        "pc": "rip",
-        "sp": "rsp",
-        "fields": {"r8": 0, "r9": 1, "r12": 4, "r13": 5, "r14": 6, "r15": 7, "rdi": 8, "rsi": 9, "rbp": 10,
-                   "rbx": 11, "rdx": 12, "rcx": 14, "rsp": 15, "rip": 16},
-        "array": "gregs",
-        "pushed": {"r15": 1, "r14": 2, "r13": 3, "r12": 4, "rbx": 5, "rbp": 6, "rip": 7},
-        "pushed_words": 8,
-    },
+    r"i386:x86-64": Architecture(
+        "rip", "rsp", {5: "r8 r9", 9: "r12-r15 rdi rsi rbp rbx rdx", 19: "rcx rsp rip"},
+        {1: "r15", 2: "r14", 3: "r13", 4: "r12", 5: "rbx rbp rip"}, 8),
+    r"i386": Architecture(
+        "eip", "esp", {9: "edi esi ebp esp ebx", 19: "eip"},
+        {3: "edi esi ebx ebp eip"}, 8),
+    r"arm(v.*|_any)?": Architecture(
+        "pc", "sp", {8: "r0-r12 sp lr pc cpsr"},
+        {16: "r4-r11 lr"}, 25, link="lr", anchor=1),
+    r"aarch64": Architecture(
+        "pc", "sp", {23: "x0-x30 sp pc"},
+        {0: "x29 x30 x19-x28"}, 22, link="x30"),
+    r"riscv:rv64": Architecture(
+        "pc", "sp", {22: "pc ra sp", 30: "s0 s1 a0-a7 s2-s11"},
+        {1: "ra s0-s11"}, 26, link="ra"),
+    r"s390:64-bit": Architecture(
+        "pc", "r15", {6: "pc", 9: "r2-r15"},
+        {0: "r6-r15"}, 20, link="r14"),
+    r"powerpc:common64": Architecture(
+        "pc", "r1", {30: "r1", 32: "r3-r10", 43: "r14-r31 pc", 65: "lr"},
+        {0: "r14-r31", 64: "lr"}, 62, link="lr"),
+    r"Loongarch64": Architecture(
+        "pc", "r3", {22: "pc", 24: "r1", 26: "r3-r11", 45: "r22-r31"},
+        {1: "r1 r22-r31"}, 20, link="r1"),
 }
 
 
 def architecture():
     name = gdb.selected_inferior().architecture().name()
-    if name not in ARCHITECTURES:
-        raise gdb.GdbError(f"rctx: contexts of {name} are not known; known: {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name]
+    for pattern, found in ARCHITECTURES.items():
+        if re.fullmatch(pattern, name):
+            return found
+    raise gdb.GdbError(f"rctx: contexts of {name} are not known; known: {', '.join(ARCHITECTURES)}")
+
+
+def word_type():
+    return gdb.lookup_type("unsigned long")
 
 
 def read_words(address, count):
-    unsigned = gdb.lookup_type("unsigned long")
-    memory = gdb.selected_inferior().read_memory(address, count * unsigned.sizeof).tobytes()
-    return [int.from_bytes(memory[i:i + unsigned.sizeof], "little") for i in range(0, len(memory), unsigned.sizeof)]
+    memory = gdb.selected_inferior().read_memory(address, count * word_type().sizeof)
+    words = gdb.Value(memory.tobytes(), word_type().array(count - 1))
+    return [int(words[index]) for index in range(count)]
+
+
+def read_registers(address, places):
+    words = read_words(address, max(places.values()) + 1)
+    return {name: words[word] for name, word in places.items()}
 
 
 class Slice:
     """Stack bytes that are kept elsewhere."""
 
     def __init__(self, address, header):
-        words = read_words(address, header)
-        self.near, self.length = words[header - 4], words[header - 3]
-        self.bytes = address + header * gdb.lookup_type("unsigned long").sizeof
+        self.near, self.length = read_words(address, header)[-SLICE_WORDS:][:2]
+        self.bytes = address + header * word_type().sizeof
 
     def read(self):
         return gdb.selected_inferior().read_memory(self.bytes, self.length).tobytes()
@@ -70,13 +135,12 @@ class Context:
         self.registers = {}
         if value.address is None:
             raise gdb.GdbError(f"rctx: {name} was optimised away")
-        self.address = int(value.address)
-        self.read(value)
+        self.read(int(value.address))
 
     def place(self):
         if not self.registers:
             return ""
-        pc = self.registers[architecture()["pc"]]
+        pc = self.registers[architecture().pc]
         block = gdb.block_for_pc(pc)
         while block and not block.function:
             block = block.superblock
@@ -96,8 +160,8 @@ class Plain(Context):
 
     TYPES = ("ucontext_t", "struct ucontext_t")
 
-    def read(self, value):
-        flags = int(value["uc_flags"])
+    def read(self, address):
+        flags, block = (read_words(address, STACK_WORD + 1)[word] for word in (0, STACK_WORD))
         if flags >> 8 != MAGIC:
             self.kind = "empty" if flags == 0 else "not saved by rctx"
             return
@@ -109,15 +173,12 @@ class Plain(Context):
         if kind == FRAME:
             self.kind = "a copy of a signal handler's context"
         elif kind == SLICED:
-            word = gdb.lookup_type("unsigned long").sizeof
-            block = (int(value["uc_stack"]["ss_sp"]) + word - 1) // word * word
-            self.slice = Slice(block, CONTEXT_SLICE_WORDS)
+            word = word_type().sizeof
+            self.slice = Slice((block + word - 1) // word * word, CONTEXT_SLICE_WORDS)
             self.kind = f"a slice of {self.slice.length} bytes{mask}"
         else:
             self.kind = f"on a stack{mask}"
-        registers = value["uc_mcontext"][architecture()["array"]]
-        self.registers = {name: int(registers[index]) & (1 << 64) - 1
-                          for name, index in architecture()["fields"].items()}
+        self.registers = architecture().finish(read_registers(address, architecture().context))
 
 
 class Handle(Context):
@@ -125,12 +186,16 @@ class Handle(Context):
 
     TYPES = ("rctx_slice_t", "struct rctx_slice")
 
-    def read(self, value):
-        self.slice = Slice(self.address, SLICE_WORDS)
+    def read(self, address):
+        arch = architecture()
+        self.slice = Slice(address, SLICE_WORDS)
         self.kind = f"a handle, {self.slice.length} bytes"
-        words = read_words(self.slice.bytes, architecture()["pushed_words"])
-        self.registers = {name: words[index] for name, index in architecture()["pushed"].items()}
-        self.registers[architecture()["sp"]] = self.slice.near + len(words) * 8
+        near = self.slice.near
+        start = near if arch.anchor is None else read_words(self.slice.bytes, arch.anchor + 1)[-1]
+        registers = read_registers(self.slice.bytes + start - near, arch.pushed)
+        registers[arch.pc] = registers[arch.link]
+        registers.setdefault(arch.sp, start + arch.pushed_words * word_type().sizeof)
+        self.registers = arch.finish(registers)
 
 
 def contexts(name, value):
@@ -193,17 +258,17 @@ class Caller(gdb.unwinder.Unwinder):
         arch = architecture()
         registers = self.context.registers
         # Nearer than the context's own frame, so that gdb finds the order of frames right.
-        info = pending.create_unwind_info(FrameId(registers[arch["sp"]] - 256, int(pending.read_register(arch["pc"]))))
+        info = pending.create_unwind_info(FrameId(registers[arch.sp] - 256, int(pending.read_register(arch.pc))))
         for name, number in registers.items():
             like = pending.read_register(name)
-            info.add_saved_register(name, gdb.Value(number).cast(gdb.lookup_type("unsigned long")).cast(like.type))
+            info.add_saved_register(name, gdb.Value(number).cast(word_type()).cast(like.type))
         return info
 
 
 class FrameId:
     def __init__(self, sp, pc):
-        self.sp = gdb.Value(sp)
-        self.pc = gdb.Value(pc)
+        self.sp = gdb.Value(sp).cast(word_type())
+        self.pc = gdb.Value(pc).cast(word_type())
 
 
 @contextlib.contextmanager

@@ -220,7 +220,10 @@ def is_context(kind):
 
 
 def evaluate(expression):
-    value = gdb.parse_and_eval(expression)
+    try:
+        value = gdb.parse_and_eval(expression)
+    except gdb.error as error:
+        raise gdb.GdbError(str(error)) from None
     found = list(contexts(expression, value))
     if not found and not (value.type.strip_typedefs().code == gdb.TYPE_CODE_PTR and not int(value)):
         raise gdb.GdbError(f"rctx: {expression} is no ucontext_t and no rctx_slice_t, but {value.type}")

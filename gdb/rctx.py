@@ -8,6 +8,7 @@ An expression is a ucontext_t or an rctx_slice_t handle, a pointer to one, or an
 """
 
 import contextlib
+import fnmatch
 import re
 
 import gdb
@@ -20,7 +21,6 @@ PLAIN, SLICED, FRAME, POISON = 0, 2, 4, 6
 KIND = 6
 # Words in front of the stack bytes: near, length, capacity, owner. Those of a context begin with context, reserved.
 SLICE_WORDS, CONTEXT_SLICE_WORDS = 4, 6
-
 # Words in front of those of uc_stack: uc_flags, uc_link.
 STACK_WORD = 2
 
@@ -63,30 +63,30 @@ class Architecture:
         return registers
 
 
-# By a pattern of gdb's names, `set architecture` lists them.
+# By gdb's names, which `set architecture` lists, or a pattern of them.
 ARCHITECTURES = {
-    r"i386:x86-64": Architecture(
+    "i386:x86-64": Architecture(
         "rip", "rsp", {5: "r8 r9", 9: "r12-r15 rdi rsi rbp rbx rdx", 19: "rcx rsp rip"},
         {1: "r15", 2: "r14", 3: "r13", 4: "r12", 5: "rbx rbp rip"}, 8),
-    r"i386": Architecture(
+    "i386": Architecture(
         "eip", "esp", {9: "edi esi ebp esp ebx", 19: "eip"},
         {3: "edi esi ebx ebp eip"}, 8),
-    r"arm(v.*|_any)?": Architecture(
+    "arm*": Architecture(
         "pc", "sp", {8: "r0-r12 sp lr pc cpsr"},
         {16: "r4-r11 lr"}, 25, link="lr", anchor=1),
-    r"aarch64": Architecture(
+    "aarch64": Architecture(
         "pc", "sp", {23: "x0-x30 sp pc"},
         {0: "x29 x30 x19-x28"}, 22, link="x30"),
-    r"riscv:rv64": Architecture(
+    "riscv:rv64": Architecture(
         "pc", "sp", {22: "pc ra sp", 30: "s0 s1 a0-a7 s2-s11"},
         {1: "ra s0-s11"}, 26, link="ra"),
-    r"s390:64-bit": Architecture(
+    "s390:64-bit": Architecture(
         "pc", "r15", {6: "pc", 9: "r2-r15"},
         {0: "r6-r15"}, 20, link="r14"),
-    r"powerpc:common64": Architecture(
+    "powerpc:common64": Architecture(
         "pc", "r1", {30: "r1", 32: "r3-r10", 43: "r14-r31 pc", 65: "lr"},
         {0: "r14-r31", 64: "lr"}, 62, link="lr"),
-    r"Loongarch64": Architecture(
+    "Loongarch64": Architecture(
         "pc", "r3", {22: "pc", 24: "r1", 26: "r3-r11", 45: "r22-r31"},
         {1: "r1 r22-r31"}, 20, link="r1"),
 }
@@ -95,7 +95,7 @@ ARCHITECTURES = {
 def architecture():
     name = gdb.selected_inferior().architecture().name()
     for pattern, found in ARCHITECTURES.items():
-        if re.fullmatch(pattern, name):
+        if fnmatch.fnmatchcase(name, pattern):
             return found
     raise gdb.GdbError(f"rctx: contexts of {name} are not known; known: {', '.join(ARCHITECTURES)}")
 
@@ -144,7 +144,8 @@ class Context:
         block = gdb.block_for_pc(pc)
         while block and not block.function:
             block = block.superblock
-        line = gdb.find_pc_line(pc - 1)
+        has_started = not block or block.start != pc
+        line = gdb.find_pc_line(pc - has_started)
         where = f" at {line.symtab.filename}:{line.line}" if line.symtab else ""
         if block:
             return f" in {block.function}{where}"
@@ -249,14 +250,14 @@ def variables():
 
 
 class Caller(gdb.unwinder.Unwinder):
-    """Makes a suspended context the caller of the selected thread's newest frame."""
+    """Makes a suspended context the caller of the selected thread's frame at `level`."""
 
     def __init__(self):
         super().__init__("rctx")
-        self.context = None
+        self.context = self.level = None
 
     def __call__(self, pending):
-        if self.context is None or pending.level() != 0:
+        if self.context is None or pending.level() != self.level:
             return None
         arch = architecture()
         registers = self.context.registers
@@ -275,8 +276,8 @@ class FrameId:
 
 
 @contextlib.contextmanager
-def suspended(context):
-    """While it lasts, the selected thread's frames are those of a context, and the stack has its bytes."""
+def suspended(context, level):
+    """While it lasts, the thread's frames beyond `level` are those of a context, and the stack has its bytes."""
     inferior = gdb.selected_inferior()
     before = None
     if context.slice:
@@ -285,7 +286,7 @@ def suspended(context):
             inferior.write_memory(context.slice.near, context.slice.read())
         except (gdb.MemoryError, gdb.error):
             raise gdb.GdbError("rctx: the frames of a slice can be shown in a live process only") from None
-    CALLER.context = context
+    CALLER.context, CALLER.level = context, level
     gdb.invalidate_cached_frames()
     try:
         yield
@@ -344,12 +345,17 @@ are shown, its bytes are put on the stack of the process, and what was there is 
         context = found[0]
         if not context.registers:
             raise gdb.GdbError(f"rctx: {argument} is not suspended: {context.kind}")
-        with suspended(context):
-            lines = gdb.execute("backtrace", to_string=True).splitlines()
+        frame = gdb.newest_frame()
+        while frame.type() == gdb.INLINE_FRAME:
+            frame = frame.older()
+        first = frame.level() + 1
+        # A backtrace ends at main, where the thread itself may be.
+        beyond = "with backtrace past-main -- " if frame.name() == "main" else ""
+        with suspended(context, frame.level()):
+            lines = gdb.execute(f"{beyond}backtrace", to_string=True).splitlines()
         print(context)
-        # Frame 0 is where the thread really is.
-        for line in lines[1:]:
-            print(re.sub(r"^#(\d+) ", lambda number: f"#{int(number[1]) - 1} ", line))
+        for line in lines[first:]:
+            print(re.sub(r"^#(\d+) ", lambda number: f"#{int(number[1]) - first} ", line))
 
 
 CALLER = Caller()

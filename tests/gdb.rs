@@ -109,12 +109,9 @@ fn captures<'a>(text: &'a str, pattern: &str) -> Captures<'a> {
 /// The frames of a context. Two of them have one variable, in a preserved register where the program is optimised.
 fn assert_frames(text: &str, what: &str) {
     let depth = r"\(depth=(?:depth@entry=)?(0x\w+)";
-    let found = captures(
-        text,
-        &format!(
-            "^{what} in wait_inside at .*\n#0 [^\n]* wait_inside {depth}.*\n#1 [^\n]* level_two {depth}.*\n#2 [^\n]* level_one "
-        ),
-    );
+    let frames =
+        format!("#0 .* wait_inside {depth}.*\n#1 .* level_two {depth}.*\n#2 .* level_one ");
+    let found = captures(text, &format!("^{what} in wait_inside at [^\n]*\n{frames}"));
     assert_eq!(found[1], found[2], "{text}");
 }
 
@@ -130,10 +127,13 @@ fn check(option: &str) {
             "rctx backtrace handle",
             "rctx backtrace interrupted",
             "backtrace",
+            "finish",
+            "finish",
+            "rctx backtrace on_a_stack",
             "continue",
         ],
     );
-    let [all, named, stack, slice, handle, interrupted, backtrace, end] =
+    let [all, named, stack, slice, handle, interrupted, backtrace, _, main, from_main, end] =
         parts.try_into().expect("one each");
     let variables =
         "base hub on_a_stack in_a_slice refused interrupted fresh\\[0\\] hub_handle handle";
@@ -147,6 +147,8 @@ fn check(option: &str) {
     assert_frames(&handle, "handle: a handle, [0-9]+ bytes");
     assert_frames(&interrupted, "interrupted: a copy of a signal handler's context");
     captures(&backtrace, "#0  stop_here .*\n#1 .* all_suspended .*\n#2 .* main ");
+    captures(&main, "(^|\n| in )main \\(");
+    assert_frames(&from_main, "on_a_stack: on a stack");
     // The program goes on to its end: nothing of it was changed.
     captures(&end, "exited normally");
     captures(&output, "rctx-test: end\n");

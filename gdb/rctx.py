@@ -29,8 +29,8 @@ class Architecture:
     """Where an instruction set keeps its registers, by gdb's names of them: arch/<isa>/mod.rs.
 
     - `pc`, `sp`: the program counter and the stack pointer
-    - `context`: the number of a word in a ucontext_t -> the registers from there on; those of the arguments, too,
-      which a function that has not started shows. The C libraries differ in names of fields, not in their places.
+    - `context`: the number of a word in a ucontext_t -> the registers from there on. The C libraries differ in names of
+      fields, not in their places. A signal handler's has all, one of ours only those that are in `pushed` as well.
     - `pushed`: the same of what a handle's slice begins with
     - `pushed_words`: how many words that is; the caller's stack pointer is behind them, unless it is among them
     - `link`: which of them is the program counter, where it has not its own name
@@ -57,19 +57,20 @@ class Architecture:
 
     def finish(self, registers):
         """The lowest bit of arm's program counter is a bit of cpsr."""
-        if "cpsr" in self.context and registers[self.pc] & 1:
-            registers["cpsr"] = registers.get("cpsr", 0) | 0x20
-            registers[self.pc] -= 1
+        if "cpsr" in self.context:
+            thumb = registers[self.pc] & 1
+            registers["cpsr"] = registers.get("cpsr", 0) | thumb << 5
+            registers[self.pc] -= thumb
         return registers
 
 
 # By gdb's names, which `set architecture` lists, or a pattern of them.
 ARCHITECTURES = {
     "i386:x86-64": Architecture(
-        "rip", "rsp", {5: "r8 r9", 9: "r12-r15 rdi rsi rbp rbx rdx", 19: "rcx rsp rip"},
+        "rip", "rsp", {5: "r8-r15 rdi rsi rbp rbx rdx rax rcx rsp rip"},
         {1: "r15", 2: "r14", 3: "r13", 4: "r12", 5: "rbx rbp rip"}, 8),
     "i386": Architecture(
-        "eip", "esp", {9: "edi esi ebp esp ebx", 19: "eip"},
+        "eip", "esp", {9: "edi esi ebp esp ebx edx ecx eax", 19: "eip"},
         {3: "edi esi ebx ebp eip"}, 8),
     "arm*": Architecture(
         "pc", "sp", {8: "r0-r12 sp lr pc cpsr"},
@@ -78,16 +79,16 @@ ARCHITECTURES = {
         "pc", "sp", {23: "x0-x30 sp pc"},
         {0: "x29 x30 x19-x28"}, 22, link="x30"),
     "riscv:rv64": Architecture(
-        "pc", "sp", {22: "pc ra sp", 30: "s0 s1 a0-a7 s2-s11"},
+        "pc", "sp", {22: "pc ra sp gp tp t0-t2 s0 s1 a0-a7 s2-s11 t3-t6"},
         {1: "ra s0-s11"}, 26, link="ra"),
     "s390:64-bit": Architecture(
-        "pc", "r15", {6: "pc", 9: "r2-r15"},
+        "pc", "r15", {6: "pc r0-r15"},
         {0: "r6-r15"}, 20, link="r14"),
     "powerpc:common64": Architecture(
-        "pc", "r1", {30: "r1", 32: "r3-r10", 43: "r14-r31 pc", 65: "lr"},
+        "pc", "r1", {29: "r0-r31 pc", 65: "lr"},
         {0: "r14-r31", 64: "lr"}, 62, link="lr"),
     "Loongarch64": Architecture(
-        "pc", "r3", {22: "pc", 24: "r1", 26: "r3-r11", 45: "r22-r31"},
+        "pc", "r3", {22: "pc r0-r31"},
         {1: "r1 r22-r31"}, 20, link="r1"),
 }
 
@@ -179,7 +180,10 @@ class Plain(Context):
             self.kind = f"a slice of {self.slice.length} bytes{mask}"
         else:
             self.kind = f"on a stack{mask}"
-        self.registers = architecture().finish(read_registers(address, architecture().context))
+        arch = architecture()
+        saved = arch.context if kind == FRAME else {arch.pc, arch.sp, *arch.pushed}
+        places = {name: word for name, word in arch.context.items() if name in saved}
+        self.registers = arch.finish(read_registers(address, places))
 
 
 class Handle(Context):

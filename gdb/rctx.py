@@ -146,7 +146,7 @@ class Context:
         while block and not block.function:
             block = block.superblock
         has_started = not block or block.start != pc
-        line = gdb.find_pc_line(pc - has_started)
+        line = gdb.find_pc_line(max(pc - has_started, 0))
         where = f" at {line.symtab.filename}:{line.line}" if line.symtab else ""
         if block:
             return f" in {block.function}{where}"

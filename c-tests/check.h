@@ -82,6 +82,17 @@ static inline int loses_x87(void)
 #endif
 }
 
+/* Whether a thread that returns from a signal handler is another to the C library: qemu-i386 7.2 keeps one table of
+ * segments for all threads, so it loads the thread-local storage of the last that was made. */
+static inline int loses_thread(void)
+{
+#ifdef __i386__
+    return emulated();
+#else
+    return 0;
+#endif
+}
+
 /* Blocks a signal in the calling thread, or lets it through. */
 static inline void set_blocked(int signal, int blocked)
 {

@@ -60,7 +60,7 @@ interpose! {
         function: *mut c_void,
         stack: *mut c_void,
         flags: c_int,
-        argument: *mut c_void,
+        argument: *mut c_void;
         parent: usize,
         tls: usize,
         child: usize
@@ -74,7 +74,7 @@ interpose! {
         function: *mut c_void,
         stack: *mut c_void,
         flags: c_int,
-        argument: *mut c_void,
+        argument: *mut c_void;
         parent: usize,
         tls: usize,
         child: usize
@@ -84,7 +84,7 @@ interpose! {
     }
 
     fn syscall(
-        number: c_long,
+        number: c_long;
         first: usize,
         second: usize,
         third: usize,

@@ -73,12 +73,25 @@ fn is_ours(address: usize) -> bool {
     object(address) == object(is_ours as *const () as usize)
 }
 
+/// The type of a function of C, whose variable arguments are told apart: powerpc64's callers leave room for all
+/// arguments of a function that has some.
+macro_rules! function {
+    ([$($type:ty),*] -> $result:ty) => {
+        unsafe extern "C" fn($($type),*) -> $result
+    };
+    ([$($type:ty),*] $variable:tt -> $result:ty) => {
+        unsafe extern "C" fn($($type),*, ...) -> $result
+    };
+}
+pub(crate) use function;
+
 /// Defines functions in front of the C library's: within the body, the name behind `in front of` is the function that
-/// comes next.
+/// comes next. Behind a semicolon stand the variable arguments.
 macro_rules! interpose {
     ($(
         $(#[$attribute:meta])*
-        fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty, in front of $real:ident $body:block
+        fn $name:ident($($argument:ident: $type:ty),* $(; $($variable:ident: $its_type:ty),*)?) -> $result:ty,
+            in front of $real:ident $body:block
     )*) => {
         $(
             $(#[$attribute])*
@@ -87,8 +100,8 @@ macro_rules! interpose {
             /// # Safety
             /// The C library's.
             #[unsafe(no_mangle)]
-            pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
-                let $real: unsafe extern "C" fn($($type),*) -> $result = {
+            pub unsafe extern "C" fn $name($($argument: $type,)* $($($variable: $its_type),*)?) -> $result {
+                let $real: $crate::real::function!([$($type),*] $([$($its_type),*])? -> $result) = {
                     let address = reals::$name.address();
                     // SAFETY: the next function of this name has this type.
                     unsafe { core::mem::transmute(address) }

@@ -1,7 +1,8 @@
 // The signal mask after each of many random operations, and in every handler on the way: mask calls of every kind, swaps
 // between contexts, handlers with every flag, nested, left in every way, processes, threads. What is printed must be the
 // same over the system's libc, ours, and ours with masks that are tracked. (qemu 7.2 reads sa_mask where riscv64 and
-// loongarch64 have no such field: there a handler's mask is anything. glibc's functions for i686 keep 32 signals only.)
+// loongarch64 have no such field: there a handler's mask is anything. glibc's functions for i686 keep 32 signals only,
+// and under qemu-i386 threads cannot always be joined.)
 //
 //     track_random [OPERATIONS]
 //

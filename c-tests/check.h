@@ -23,8 +23,8 @@
  * runs them over the system's libc alone, as the standard that the test itself is held to. `archive` is
  * librctx.a in a program that is shared otherwise. `track` preloads librctx-track.so, `linked-track` links with
  * it, and both prove that masks were tracked to the end. `same` is for programs that print what they see: over
- * the system's libc, preload and track it must be the same, for one seed. `gdb` runs the program under gdb with
- * the script of its name, which prints the end marker.
+ * the system's libc, if that is an oracle, preload and track it must be the same, for one seed. `gdb` runs the
+ * program under gdb with the script of its name, which prints the end marker.
  *
  * A program succeeds when its status is right and its last line of output is the end marker, which END()
  * prints; a program that ends without it has failed.

@@ -181,12 +181,16 @@ impl Program {
             && !(self.native && words("RCTX_CC").is_some())
     }
 
+    /// Whether the target's libc is no oracle.
+    fn is_deviant(&self) -> bool {
+        self.deviants.contains(&target())
+    }
+
     /// One test for each linking, option and compiler.
     fn trials(&self, chosen: Option<&[(&str, Linking)]>) -> Vec<Trial> {
         let mut trials = Vec::new();
-        let deviant = self.deviants.contains(&target());
         for &(word, linking) in &self.linkings {
-            if deviant && linking == Linking::Oracle {
+            if self.is_deviant() && linking == Linking::Oracle {
                 continue;
             }
             if chosen.is_some_and(|chosen| !chosen.iter().any(|row| row.1 == linking)) {
@@ -293,8 +297,8 @@ impl Program {
         self.check_with(linking, preload.as_deref(), &[], binary, directory).map(drop)
     }
 
-    /// Runs the program over the system's libc, over ours, and with masks that are tracked, and checked on the way:
-    /// what it prints must be the same to the byte.
+    /// Runs the program over the system's libc, where that is an oracle, over ours, and with masks that are tracked,
+    /// and checked on the way: what it prints must be the same to the byte.
     fn check_same(&self, binary: &Path, directory: &Path) -> Outcome {
         let seed = env::var("RCTX_SEED").unwrap_or_else(|_| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
@@ -307,17 +311,21 @@ impl Program {
             let environment = [environment, &[("RCTX_SEED", &seed)]].concat();
             self.check_with(linking, preload.as_deref(), &environment, binary, directory)
         };
-        let expected = run(Linking::Oracle, None, &[])?;
-        for (what, linking, library, environment) in [
-            ("posix", Linking::Preload, SONAME, &[][..]),
-            ("track", Linking::Track, TRACK_SONAME, &[]),
-            ("track, checked", Linking::Track, TRACK_SONAME, &[("RCTX_SIGMASK_CHECK", "1")]),
-        ] {
-            let seen = run(linking, Some(library), environment)?;
+        let rows = [
+            ("the system's libc", Linking::Oracle, None, &[][..]),
+            ("posix", Linking::Preload, Some(SONAME), &[]),
+            ("track", Linking::Track, Some(TRACK_SONAME), &[]),
+            ("track, checked", Linking::Track, Some(TRACK_SONAME), &[("RCTX_SIGMASK_CHECK", "1")]),
+        ];
+        let mut rows = rows.into_iter().skip(self.is_deviant().into());
+        let (standard, linking, library, environment) = rows.next().expect("one at least");
+        let expected = run(linking, library, environment)?;
+        for (what, linking, library, environment) in rows {
+            let seen = run(linking, library, environment)?;
             let mut lines = expected.lines().zip(seen.lines()).enumerate();
             if let Some((number, (expected, seen))) = lines.find(|(_, (it, other))| it != other) {
                 return Err(format!(
-                    "RCTX_SEED={seed}: from line {} on, {what} prints\n{seen}\nand the system's libc\n{expected}",
+                    "RCTX_SEED={seed}: from line {} on, {what} prints\n{seen}\nand {standard}\n{expected}",
                     number + 1
                 ));
             }

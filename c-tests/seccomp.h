@@ -32,6 +32,12 @@ static inline void allow_only_the_end(void)
     filter_system_calls(SECCOMP_RET_KILL_PROCESS, SYS_write, SYS_exit_group, SECCOMP_RET_ALLOW);
 }
 
+/* From here on this system call ends the process by SIGSYS. */
+static inline void forbid_system_call(int number)
+{
+    filter_system_calls(SECCOMP_RET_ALLOW, number, number, SECCOMP_RET_KILL_PROCESS);
+}
+
 /* From here on this system call fails with an errno. */
 static inline void refuse_system_call(int number, int error)
 {

@@ -4,14 +4,9 @@
  *     linkings: track linked-track
  *     compilers: gcc clang
  */
-#include "check.h"
+#include "seccomp.h"
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <stddef.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 
 static ucontext_t home, task;
 static char stack[65536];
@@ -22,20 +17,6 @@ static void work(void)
     turns++;
     CHECK(swapcontext(&task, &home) == 0);
     turns++;
-}
-
-static void forbid(int number)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
-
-    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
 
 int main(void)
@@ -55,8 +36,8 @@ int main(void)
     sigaddset(&set, SIGKILL); /* which cannot be */
     sigaddset(&set, SIGSTOP);
     CHECK(sigprocmask(SIG_SETMASK, &set, NULL) == 0);
-    if (!emulated()) /* qemu-user 7.2 has no seccomp */
-        forbid(SYS_rt_sigprocmask);
+    if (!emulated())
+        forbid_system_call(SYS_rt_sigprocmask);
 
     CHECK(swapcontext(&home, &task) == 0); /* and back by uc_link */
     CHECK(turns == 2);

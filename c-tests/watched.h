@@ -207,6 +207,36 @@ static __attribute__((noinline, unused)) void watch_all(void)
     watch_threads();
 }
 
+static volatile int raced;
+
+static void increment(void *unused)
+{
+    (void)unused;
+    for (int turn = 0; turn < 1000; turn++)
+        raced++;
+}
+
+static void *increment_inside(void *stack)
+{
+    ucontext_t context, here;
+
+    make(&context, stack, increment, NULL, &here);
+    CHECK(swapcontext(&here, &context) == 0);
+    return NULL;
+}
+
+/* Two threads write one variable without a lock, each in a context. */
+__attribute__((unused)) static void race(void)
+{
+    static char stacks[2][STACK_SIZE] __attribute__((aligned(16)));
+    pthread_t threads[2];
+
+    for (int index = 0; index < 2; index++)
+        CHECK(pthread_create(&threads[index], NULL, increment_inside, stacks[index]) == 0);
+    for (int index = 0; index < 2; index++)
+        CHECK(pthread_join(threads[index], NULL) == 0);
+}
+
 static void run_fault(void *function)
 {
     (*(void (**)(void))function)();

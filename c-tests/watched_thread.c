@@ -10,38 +10,9 @@
  */
 #include "watched.h"
 
-static volatile int shared;
-
-static void increment(void *unused)
-{
-    (void)unused;
-    for (int turn = 0; turn < 1000; turn++)
-        shared++;
-}
-
-static void *race(void *stack)
-{
-    ucontext_t context, here;
-
-    make(&context, stack, increment, NULL, &here);
-    CHECK(swapcontext(&here, &context) == 0);
-    return NULL;
-}
-
-static void fault(void)
-{
-    static char stacks[2][STACK_SIZE] __attribute__((aligned(16)));
-    pthread_t threads[2];
-
-    for (int index = 0; index < 2; index++)
-        CHECK(pthread_create(&threads[index], NULL, race, stacks[index]) == 0);
-    for (int index = 0; index < 2; index++)
-        CHECK(pthread_join(threads[index], NULL) == 0);
-}
-
 int main(void)
 {
-    expect_report(fault, "data race");
+    expect_report(race, "data race");
     watch_all();
     END();
     return 0;

@@ -388,10 +388,10 @@ macro_rules! swapcontext {
     (masked) => {
         context_asm!(
             "cmp byte ptr [rip + {policy}], {NONE}",
-            "jb 2f",
-            "ja 4f",
+            "jne 2f",
             swap_maskless!(),
             "2:",
+            "ja 4f",
             "test rsi, rsi",
             "jz 8f",
             "test rdi, rdi",

@@ -3,7 +3,7 @@
 
 use std::env;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, exit};
 
 /// A peer that few systems package.
 struct Peer {
@@ -59,13 +59,22 @@ fn main() {
         println!("cargo:rerun-if-env-changed={variable}");
         let include: Vec<PathBuf> = if let Some(folder) = env::var_os(&variable) {
             let folder = PathBuf::from(folder);
-            let include = include.iter().map(|path| folder.join(path)).collect();
+            let include: Vec<_> = include.iter().map(|path| folder.join(path)).collect();
+            let sources: Vec<_> =
+                sources.iter().map(|path| folder.join(path.replace("$ARCH", &arch))).collect();
+            if let Some(missing) = include.iter().chain(&sources).find(|path| !path.exists()) {
+                eprintln!(
+                    "{variable} is to be the folder of {name}'s sources, as an absolute path:"
+                );
+                eprintln!("there is no {}", missing.display());
+                exit(1);
+            }
             if !sources.is_empty() {
                 cc::Build::new()
                     .opt_level(2)
                     .warnings(false)
-                    .includes(&include as &Vec<_>)
-                    .files(sources.iter().map(|path| folder.join(path.replace("$ARCH", &arch))))
+                    .includes(&include)
+                    .files(sources)
                     .compile(name);
             }
             include
